@@ -1,0 +1,1 @@
+"""What travels: fares, changes, alerts, notifications. Standard library, numpy and pyarrow; no I/O."""
