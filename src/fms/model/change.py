@@ -64,9 +64,13 @@ class ChangeBatch(Batch):
         return self.column("series").to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
 
     @cached_property
-    def rows(self) -> "ChangeRows":
+    def view(self) -> "ChangeRows":
         """Row access, decoded once."""
         return ChangeRows(self)
+
+    def rows(self) -> Iterator[Change]:
+        """The changes one by one."""
+        return iter(self.view)
 
 
 class ChangeRows:

@@ -1,15 +1,15 @@
 """Fare observations: one price seen for one product at one time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from fms.model.batch import INSTANT, TEXT, Batch, TextView, ints
+from fms.model.batch import INSTANT, TEXT, Batch, TextView, ints, text_column
 from fms.model.clock import date_of
 from fms.model.hashing import NULL_HASH, U64, hash_coded, hash_ints, mix, text_hash
 
@@ -97,6 +97,33 @@ def split_travellers(text: str | None) -> tuple[int, int, int]:
     return int(adults), int(children), int(infants)
 
 
+def fare_columns(fares: Sequence[Fare]) -> dict[str, Any]:
+    """Fares as the columns of ``FARE_SCHEMA``; the reverse of ``FareRows``."""
+    texts: dict[str, list[str | None]] = {
+        "od": [fare.od for fare in fares],
+        "travellers": [f"{fare.adults}-{fare.children}-{fare.infants}" for fare in fares],
+        "outbound_flights": ["+".join(fare.outbound_flights) if fare.outbound_flights else None for fare in fares],
+        "return_flights": ["+".join(fare.return_flights) if fare.return_flights else None for fare in fares],
+    }
+    for name in (
+        "cabin",
+        "currency",
+        "carrier",
+        "departure_time",
+        "fare_brand",
+        "source",
+        "point_of_sale",
+        "price_basis",
+    ):
+        texts[name] = [getattr(fare, name) for fare in fares]
+    return {name: text_column(values) for name, values in texts.items()} | {
+        "observed_at": pa.array([fare.observed_at for fare in fares], pa.int64()).cast(INSTANT),
+        "departure_date": pa.array([fare.departure_date for fare in fares], pa.date32()),
+        "return_date": pa.array([fare.return_date for fare in fares], pa.date32()),
+        "price": pa.array([fare.price for fare in fares], pa.int64()),
+    }
+
+
 def market_of(*, round_trip: bool, od: str, cabin: str, currency: str, travellers: str) -> int:
     """The 64-bit market of one alert or fare; equals the columns that ``market_column`` makes."""
     one = np.array([text_hash(od)], dtype=np.uint64)
@@ -136,10 +163,9 @@ def _flight_identity(data: pa.RecordBatch) -> U64:
     flights = mix(hash_coded(data.column("outbound_flights")), hash_coded(data.column("return_flights")))
     clock = mix(hash_coded(data.column("carrier")), hash_coded(data.column("departure_time")))
     designated = data.column("outbound_flights").is_valid().to_numpy(zero_copy_only=False)
-    timed = (
-        data.column("carrier").is_valid().to_numpy(zero_copy_only=False)
-        & data.column("departure_time").is_valid().to_numpy(zero_copy_only=False)
-    )
+    timed = data.column("carrier").is_valid().to_numpy(zero_copy_only=False) & data.column(
+        "departure_time"
+    ).is_valid().to_numpy(zero_copy_only=False)
     return np.where(designated, flights, np.where(timed, clock, np.uint64(NULL_HASH)))
 
 
@@ -194,6 +220,11 @@ class FareBatch(Batch):
     def series(self) -> U64:
         """The series of each row."""
         return series_column(self.data)
+
+    @classmethod
+    def of_fares(cls, fares: Sequence[Fare], partition: int = 0) -> "FareBatch":
+        """Fares made by hand as a batch; ingest makes them from documents."""
+        return cls.of_columns(fare_columns(fares), partition)
 
     def rows(self) -> Iterator[Fare]:
         """The rows one by one. Not for hot paths."""

@@ -1,0 +1,69 @@
+"""Create, import, edit and resume are one operation: judge an alert afresh against the fares known now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from fms.model.alert import TARGET, Alert, AlertState, verdict
+from fms.model.change import FIRST_SEEN, Change
+from fms.model.fare import Fare
+from fms.model.fold import Firing, fire, threshold_from
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFare:
+    """A fare of the price book that is believed: ``fare.price`` is the last known, ``fare.observed_at`` last seen."""
+
+    series: int
+    fare: Fare
+
+
+def wanted(alert: Alert, known: Iterable[KnownFare]) -> list[KnownFare]:
+    """The fares that the alert wants, whatever they cost: the cheapest first, then the earlier departure, then the hash."""
+    fares = [found for found in known if verdict(alert.criteria, found.fare) is None]
+    return sorted(fares, key=lambda found: (found.fare.price, found.fare.departure_date, found.series))
+
+
+def evaluate(
+    alert: Alert, known: Iterable[KnownFare], newest: int | None, *, resume: bool
+) -> tuple[AlertState, Firing | None]:
+    """The alert's new state, and its firing if a known fare is already at or below the threshold.
+
+    Args:
+        alert: as edited; of its state only what a resume keeps is read, and the last firing for show.
+        known: the believed fares of its O&D.
+        newest: the newest observation of its O&D; older changes do not fire it any more. None: nothing known.
+        resume: keep reference and threshold, instead of measuring afresh.
+    """
+    fares = wanted(alert, known)
+    kept = alert.state if resume and alert.state.threshold is not None else None
+    reference = kept.reference if kept else (fares[0].fare.price if fares else None)
+    threshold = kept.threshold if kept else _threshold(alert, reference)
+    state = replace(
+        alert.state,
+        threshold=threshold,
+        trigger=threshold,
+        reference=None if alert.kind == TARGET else reference,
+        learning_since=None,
+        armed_since=newest or 0,
+        holder=None,
+        holder_departure=None,
+    )
+    if threshold is None or not fares or fares[0].fare.price > threshold:
+        return state, None
+    best = fares[0]
+    return fire(alert, state, Change(FIRST_SEEN, best.series, None, best.fare))
+
+
+def _threshold(alert: Alert, reference: int | None) -> int | None:
+    if alert.kind == TARGET:
+        return alert.amount
+    return None if reference is None else threshold_from(alert.kind, alert.amount, reference)
+
+
+def excluded_by(alert: Alert, known: Iterable[KnownFare]) -> dict[str, int]:
+    """How many of the fares each criterion excludes (the first that a fare fails), most first."""
+    counts: dict[str, int] = {}
+    for found in known:
+        if unmet := verdict(alert.criteria, found.fare):
+            counts[unmet.criterion] = counts.get(unmet.criterion, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
