@@ -8,14 +8,14 @@ from typing import Protocol, TypeVar
 from fms.model.batch import Batch
 from fms.model.evaluation import KnownFare
 
-In = TypeVar("In", bound=Batch, contravariant=True)
-Out = TypeVar("Out", bound=Batch, covariant=True)
+In_contra = TypeVar("In_contra", bound=Batch, contravariant=True)
+Out_co = TypeVar("Out_co", bound=Batch, covariant=True)
 
 
-class Stage(Protocol[In, Out]):
+class Stage(Protocol[In_contra, Out_co]):
     """One of the four verbs: a batch in, a batch out. It sees no queue, no byte and no acknowledgement."""
 
-    def process(self, batch: In) -> Out:
+    def process(self, batch: In_contra) -> Out_co:
         """The output for a batch. May run again for the same batch, in this process or another."""
         ...
 

@@ -21,7 +21,7 @@ NO_TRIGGER = 1 << 62
 
 @dataclass(frozen=True)
 class Criteria:
-    """Which fares an alert wants; every criterion given must be met. Dates are inclusive, None or () is no criterion."""
+    """Which fares an alert wants; all given must be met. Dates are inclusive; None and () ask nothing."""
 
     origin: str
     destination: str

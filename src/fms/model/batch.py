@@ -33,7 +33,8 @@ def ints(column: pa.Array, null: int = 0) -> I64:
         column = column.view(pa.int64())
     if column.null_count:
         column = column.fill_null(null)
-    return column.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    values: I64 = column.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    return values
 
 
 class TextView:
@@ -44,7 +45,7 @@ class TextView:
         self._codes = codes(column)
 
     def __getitem__(self, row: int) -> str | None:
-        return self._texts[self._codes[row]]
+        return self._texts[int(self._codes[row])]
 
 
 @dataclass(frozen=True)

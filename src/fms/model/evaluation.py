@@ -18,7 +18,7 @@ class KnownFare:
 
 
 def wanted(alert: Alert, known: Iterable[KnownFare]) -> list[KnownFare]:
-    """The fares that the alert wants, whatever they cost: the cheapest first, then the earlier departure, then the hash."""
+    """The fares that the alert wants, at any price: the cheapest first, then the earlier departure, then the hash."""
     fares = [found for found in known if verdict(alert.criteria, found.fare) is None]
     return sorted(fares, key=lambda found: (found.fare.price, found.fare.departure_date, found.series))
 

@@ -48,4 +48,5 @@ def codes(column: pa.DictionaryArray) -> npt.NDArray[np.int64]:
     indices = column.indices
     if indices.null_count:
         indices = indices.fill_null(len(column.dictionary))
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    values: npt.NDArray[np.int64] = indices.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    return values

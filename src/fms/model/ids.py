@@ -9,7 +9,7 @@ from fms.model.route import SLOTS
 
 
 class IdMint:
-    """Makes ids that grow strictly within this object, also within one millisecond (a 16-bit counter follows the slot)."""
+    """Makes ids that grow strictly, also within one millisecond (a 16-bit counter follows the slot)."""
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
