@@ -4,9 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, TypeVar
+from uuid import UUID
 
+from fms.model.alert import Alert, AlertState
 from fms.model.batch import Batch
 from fms.model.evaluation import KnownFare
+from fms.model.fold import Firing
+from fms.model.notification import Message, Notification, Push
+from fms.model.user import User
 
 In_contra = TypeVar("In_contra", bound=Batch, contravariant=True)
 Out_co = TypeVar("Out_co", bound=Batch, covariant=True)
@@ -69,4 +74,93 @@ class KnownFares(Protocol):
 
     def known(self, od: str, first: date | None = None, last: date | None = None) -> Known:
         """What is known of an O&D, departing within the dates (inclusive; None: open)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the changes of a batch ask of the shards. Hashes are unsigned 64-bit integers.
+
+    Attributes:
+        wishes: (O&D, market, departure day, price in minor units): an alert of this market that wants this
+            departure and whose trigger is at or above the price, or that is learning, may fire.
+        holders: (O&D, series): an alert that it holds may be re-armed.
+        days: (O&D, UTC day of its newest change): an alert whose holder departed before may be re-armed.
+    """
+
+    wishes: Sequence[tuple[str, int, int, int]]
+    holders: Sequence[tuple[str, int]]
+    days: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What folding an alert over changes gave: its new state, and its firings in order."""
+
+    alert: Alert
+    state: AlertState
+    firings: Sequence[Firing]
+
+
+class AlertLedger(Protocol):
+    """The alerts as match sees them."""
+
+    def candidates(self, probe: Probe) -> list[Alert]:
+        """The alerts that the changes may concern, each once, by id. May hold more than will fire, never fewer."""
+        ...
+
+    def record(self, outcomes: Sequence[Outcome]) -> tuple[list[Message], list[Alert]]:
+        """Write new states and upsert the outbox rows of their firings, in one transaction per shard.
+
+        Answers the rows written, and the alerts that somebody else changed meanwhile, as they are now: nothing was
+        written for them. Raises Transient with nothing written in a shard that no longer owns a slot.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """All about one user that telling depends on.
+
+    Attributes:
+        user: who.
+        rows: the rows that may still be told.
+        told: earlier tellings, by alert: newest first.
+        pushes: times of the pushes of the last two days, UTC ms.
+    """
+
+    user: User
+    rows: Sequence[Notification]
+    told: Mapping[UUID, Sequence[Notification]]
+    pushes: Sequence[int]
+
+
+class Notifications(Protocol):
+    """Outbox and inboxes as notify sees them."""
+
+    def hand_over(self, messages: Sequence[Message]) -> int:
+        """Insert messages at their users' (a higher revision replaces), then mark them in the outbox.
+
+        Answers how many are new to their inbox.
+        """
+        ...
+
+    def waiting(self) -> list[Message]:
+        """Messages in outboxes that were never handed over."""
+        ...
+
+    def inboxes(self, now: int) -> Iterator[Inbox]:
+        """The users that have rows to be judged at ``now``, with the rows."""
+        ...
+
+    def write(self, user_id: UUID, rows: Sequence[Notification]) -> None:
+        """Write rows of one user, in one transaction."""
+        ...
+
+
+class Channel(Protocol):
+    """How a user hears."""
+
+    def send(self, push: Push) -> None:
+        """Deliver one push. Raises Transient if it may be tried again."""
         ...

@@ -1,6 +1,6 @@
 """Notifications: the record that an alert fired, from the outbox beside the alert to the user's inbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from uuid import UUID
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from fms.model.batch import TEXT, Batch, TextView, ints, text_column
 from fms.model.fare import FARE_SCHEMA, Fare, FareRows, fare_columns
+from fms.model.user import User
 
 PENDING, SENDING, SENT = "pending", "sending", "sent"
 GONE, SUPERSEDED, CANCELLED, ALREADY_TOLD = "gone", "superseded", "cancelled", "already_told"
@@ -119,3 +120,34 @@ class OutboxBatch(Batch):
                 evaluated=flags["evaluated"][row],
                 fare=fares[row],
             )
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A message at its user's home, with everything about telling.
+
+    Attributes:
+        status: one of the statuses above.
+        release_at: when a row that waits is judged again, UTC ms.
+        group_id: what was told together.
+        told_at: when it was told last, UTC ms; None: never.
+        told_price: the price told last.
+        told: the fare that was shown: the best one that the alert wanted at that time.
+    """
+
+    message: Message
+    status: str = PENDING
+    release_at: int | None = None
+    group_id: UUID | None = None
+    told_at: int | None = None
+    told_price: int | None = None
+    told: Fare | None = None
+
+
+@dataclass(frozen=True)
+class Push:
+    """One push to one user: the rows told together, the best first. Sent again under the same id it replaces itself."""
+
+    group_id: UUID
+    user: User
+    rows: Sequence[Notification]

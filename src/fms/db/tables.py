@@ -1,0 +1,167 @@
+"""The tables of a shard. Prices in minor units, times in UTC ms, days since 1970, 64-bit hashes as signed integers."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from fms.shards.ownership import SHARD
+
+
+def signed(value: int) -> int:
+    """A 64-bit hash as SQL keeps it."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def unsigned(value: int) -> int:
+    """A 64-bit hash as the rest of the code knows it."""
+    return value & 0xFFFF_FFFF_FFFF_FFFF
+
+
+user_account = Table(
+    "user_account",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    Column("email", Text, nullable=False, unique=True),  # lower case
+    Column("zone", Text, nullable=False),  # IANA
+    Column("quiet_from", SmallInteger),  # minutes after local midnight
+    Column("quiet_to", SmallInteger),
+    Column("daily_cap", Integer),  # pushes a local day
+    Column("snoozed_until", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "slot"),
+)
+
+alert = Table(
+    "alert",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("user_email", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    # what is wanted
+    Column("od", Text, nullable=False),
+    Column("depart_from", Date, nullable=False),
+    Column("depart_to", Date, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("trip_type", Text, nullable=False),
+    Column("cabin", Text, nullable=False),
+    Column("adults", SmallInteger, nullable=False),
+    Column("children", SmallInteger, nullable=False),
+    Column("infants", SmallInteger, nullable=False),
+    Column("return_from", Date),
+    Column("return_to", Date),
+    Column("min_nights", SmallInteger),
+    Column("max_nights", SmallInteger),
+    Column("max_stops", SmallInteger),
+    Column("carriers_in", Text, nullable=False),  # "BA,AA"; empty: any
+    Column("carriers_out", Text, nullable=False),
+    # what is remembered: see AlertState
+    Column("threshold", BigInteger),
+    Column("trigger", BigInteger),
+    Column("reference", BigInteger),
+    Column("learning_since", BigInteger),
+    Column("armed_since", BigInteger, nullable=False),
+    Column("holder", BigInteger),
+    Column("holder_departure", Integer),
+    Column("fired_at", BigInteger),
+    Column("fired_price", BigInteger),
+    Column("fired_unusual", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("snoozed_until", BigInteger),
+    Column("evaluate_at", BigInteger),  # an evaluation is owed since then
+    Column("evaluate_resumed", Boolean, nullable=False),  # and keeps reference and threshold
+    Column("edition", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "ref"),
+    Index(None, "slot"),
+)
+_holding = alert.c.holder.is_not(None)
+Index("ix_alert_holder", alert.c.holder, sqlite_where=_holding, postgresql_where=_holding)
+Index("ix_alert_od_departed", alert.c.od, alert.c.holder_departure, sqlite_where=_holding, postgresql_where=_holding)
+_owed = alert.c.evaluate_at.is_not(None)
+Index("ix_alert_owed", alert.c.evaluate_at, sqlite_where=_owed, postgresql_where=_owed)
+
+alert_window = Table(
+    "alert_window",
+    SHARD,
+    Column("alert_id", Uuid, primary_key=True),
+    Column("month", Integer, primary_key=True, autoincrement=False),  # of departure, since year 0
+    Column("slot", SmallInteger, nullable=False),
+    Column("market", BigInteger, nullable=False),
+    Column("trigger", BigInteger, nullable=False),  # of the alert; the largest number while it is learning
+    Column("first_day", Integer, nullable=False),  # departures wanted, days since 1970
+    Column("last_day", Integer, nullable=False),
+    # Everything that match asks of a window is in its index, so that the table itself is never visited.
+    Index("ix_alert_window_match", "market", "month", "trigger", "first_day", "last_day", "alert_id"),
+)
+
+
+def _message_columns() -> list[Column[Any]]:
+    return [
+        Column("alert_id", Uuid, nullable=False),
+        Column("user_id", Uuid, nullable=False),
+        Column("user_email", Text, nullable=False),
+        Column("ref", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("edition", BigInteger, nullable=False),
+        Column("hour", BigInteger, nullable=False),
+        Column("revision", BigInteger, nullable=False),
+        Column("series", BigInteger, nullable=False),
+        Column("old_price", BigInteger),
+        Column("trigger", BigInteger, nullable=False),
+        Column("threshold", BigInteger, nullable=False),
+        Column("unusual", Boolean, nullable=False),
+        Column("evaluated", Boolean, nullable=False),
+        Column("observed_at", BigInteger, nullable=False),
+        Column("fare", Text, nullable=False),  # JSON of the fare that fired
+    ]
+
+
+outbox = Table(
+    "outbox",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    *_message_columns(),
+    Column("handed_over", BigInteger, nullable=False),  # the revision that the user's shard has
+    UniqueConstraint("alert_id", "hour"),
+    Index(None, "slot"),
+)
+_waiting = outbox.c.handed_over < outbox.c.revision
+Index("ix_outbox_waiting", outbox.c.id, sqlite_where=_waiting, postgresql_where=_waiting)
+
+notification = Table(
+    "notification",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    *_message_columns(),
+    Column("status", Text, nullable=False),
+    Column("release_at", BigInteger),  # when a row that waits is judged again
+    Column("group_id", Uuid),  # what was told together
+    Column("told_at", BigInteger),
+    Column("told_price", BigInteger),
+    Column("told", Text),  # JSON of the fare that was shown; its observed_at is when it was last seen
+    Column("version", BigInteger, nullable=False),
+    Index(None, "slot"),
+    Index("ix_notification_user", "user_id", "alert_id"),
+    Index("ix_notification_status", "status", "user_id"),
+)

@@ -1,0 +1,89 @@
+"""Who is told, and when they want to be left in peace."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fms.errors import Invalid
+
+MINUTES_A_DAY = 24 * 60
+
+
+@dataclass(frozen=True)
+class User:
+    """One user.
+
+    Attributes:
+        zone: IANA name of the user's time zone.
+        quiet_from, quiet_to: local minutes after midnight between which nothing is delivered; both or none.
+        daily_cap: pushes in a local day; None: no cap.
+        snoozed_until: nothing is delivered before, UTC ms.
+    """
+
+    id: UUID
+    email: str
+    zone: str = "UTC"
+    quiet_from: int | None = None
+    quiet_to: int | None = None
+    daily_cap: int | None = None
+    snoozed_until: int | None = None
+    version: int = 1
+
+
+def parse_email(text: str) -> str:
+    """An e-mail address in lower case, which is how fms tells users apart; raises Invalid."""
+    email = text.strip().lower()
+    local, at, domain = email.rpartition("@")
+    if not at or not local or not domain or len(email) > 254 or not email.isprintable() or " " in email:
+        raise Invalid(f"not an e-mail address: {text[:60]!r}")
+    return email
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone called ``name``; raises Invalid."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(f"not an IANA time zone: {name[:60]!r}") from None
+
+
+def held_until(user: User, now: int, pushes: list[int]) -> int | None:
+    """Until when (UTC ms) nothing may be delivered to the user; None: now is a good time.
+
+    ``pushes``: times of the pushes already delivered, UTC ms; those of the same local day count against the cap.
+    """
+    if user.snoozed_until is not None and user.snoozed_until > now:
+        return user.snoozed_until
+    local = _local(now, user.zone)
+    quiet = _quiet_end(user, local)
+    if quiet is not None:
+        return _utc_ms(quiet)
+    today = local.date()
+    if user.daily_cap is not None and sum(_local(at, user.zone).date() == today for at in pushes) >= user.daily_cap:
+        return _utc_ms(datetime.combine(today + timedelta(days=1), datetime.min.time(), local.tzinfo))
+    return None
+
+
+def _quiet_end(user: User, local: datetime) -> datetime | None:
+    if user.quiet_from is None or user.quiet_to is None or user.quiet_from == user.quiet_to:
+        return None
+    minute = local.hour * 60 + local.minute
+    through_midnight = user.quiet_from > user.quiet_to
+    inside = (
+        minute >= user.quiet_from or minute < user.quiet_to
+        if through_midnight
+        else user.quiet_from <= minute < user.quiet_to
+    )
+    if not inside:
+        return None
+    day = local.date() + timedelta(days=through_midnight and minute >= user.quiet_from)
+    return datetime(day.year, day.month, day.day, user.quiet_to // 60, user.quiet_to % 60, tzinfo=local.tzinfo)
+
+
+def _local(ms: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(ms // 1000, UTC).astimezone(zone_of(zone))
+
+
+def _utc_ms(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1000
