@@ -118,6 +118,14 @@ class AlertLedger(Protocol):
         ...
 
 
+class AlertLookup(Protocol):
+    """The alerts as they are now."""
+
+    def many(self, ids: Sequence[UUID]) -> dict[UUID, Alert]:
+        """The alerts by id; those that are not there are left out."""
+        ...
+
+
 @dataclass(frozen=True)
 class Inbox:
     """All about one user that telling depends on.
@@ -149,6 +157,10 @@ class Notifications(Protocol):
         """Messages in outboxes that were never handed over."""
         ...
 
+    def newest(self) -> int:
+        """The newest time that outboxes and inboxes know, of an observation or a telling, UTC ms; 0 if empty."""
+        ...
+
     def inboxes(self, now: int) -> Iterator[Inbox]:
         """The users that have rows to be judged at ``now``, with the rows."""
         ...
@@ -161,6 +173,6 @@ class Notifications(Protocol):
 class Channel(Protocol):
     """How a user hears."""
 
-    def send(self, push: Push) -> None:
-        """Deliver one push. Raises Transient if it may be tried again."""
+    def send(self, push: Push, now: int) -> None:
+        """Deliver one push at ``now`` (UTC ms). Raises Transient if it may be tried again."""
         ...

@@ -42,7 +42,7 @@ class AlertDocument:
 
 
 def parse_alert(document: object) -> AlertDocument:
-    """Check one object of an alert file; dates are not judged by the clock. Raises Invalid: ``field: what is wrong``."""
+    """Check one object of an alert file; dates are not judged by the clock. Raises Invalid (``field: what``)."""
     if not isinstance(document, Mapping):
         raise Invalid("not an object")
     unknown = [name for name in document if name not in FIELDS]

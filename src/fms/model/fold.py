@@ -56,8 +56,8 @@ def fold(alert: Alert, changes: Iterable[Change]) -> tuple[AlertState, list[Firi
         changes: changes of the alert's O&D in the order of a ``ChangeBatch``; others do nothing.
 
     Any subset that keeps the order gives the same result, as long as it holds every ``fell`` and ``first_seen``
-    that the alert wants, every ``rose`` and ``gone`` of a series that holds or may come to hold it, and, if a
-    holder may have departed, the first change of each UTC day.
+    that the alert wants at or below T, every ``rose`` and ``gone`` of a series that holds or may come to hold it,
+    and, if a holder may depart before some change is observed, every change.
     """
     state, firings = alert.state, []
     for change in changes:

@@ -1,0 +1,223 @@
+"""What people do with alerts: import, change, pause, resume, delete them, and ask why one does not fire."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from fms.db.alerts import AlertRows
+from fms.db.users import Users
+from fms.errors import Invalid, NotFound
+from fms.model.alert import MARKET_FIELDS, Alert, AlertState, Unmet, verdict
+from fms.model.alert_document import AlertDocument, document_of, parse_alert
+from fms.model.clock import Clock
+from fms.model.evaluation import evaluate, excluded_by, wanted
+from fms.model.fare import Fare
+from fms.model.ids import IdMint, parse_id
+from fms.model.notification import Message
+from fms.model.route import slot_of_od
+from fms.model.user import User
+from fms.ports import Known, KnownFares, Outcome
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, in numbers of alerts."""
+
+    added: int
+    updated: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an alert fires or does not.
+
+    Attributes:
+        alert: as it is now.
+        known: number of believed fares of its O&D within its dates.
+        newest: the newest observation of its O&D, UTC ms.
+        best: the fares it wants, cheapest first, at most five.
+        excluded: criterion → number of known fares that fail it first.
+    """
+
+    alert: Alert
+    known: int
+    newest: int | None
+    best: Sequence[Fare]
+    excluded: Mapping[str, int]
+
+
+class Alerts:
+    """The alerts of a site.
+
+    Args:
+        rows: where they are kept.
+        users: whose they are.
+        fares: the price book, for evaluations and explanations.
+        mint: makes their ids.
+        clock: UTC ms.
+    """
+
+    def __init__(self, rows: AlertRows, users: Users, fares: KnownFares, mint: IdMint, clock: Clock) -> None:
+        self._rows = rows
+        self._users = users
+        self._fares = fares
+        self._mint = mint
+        self._clock = clock
+
+    def import_documents(
+        self, documents: Sequence[tuple[int, object]], email: str, *, update: bool = False
+    ) -> Imported:
+        """Import objects of an alert file for a user, all or none.
+
+        Args:
+            documents: line number and parsed object.
+            email: whose alerts they become; the user is made if new.
+            update: whether a known ``ref`` with other content is edited; else it is refused.
+
+        Raises Invalid with line and field. Evaluations are owed afterwards: see ``evaluate_owed``.
+        """
+        asked = _checked(documents)
+        user = self._users.find_or_add(email)
+        mine = {alert.ref: alert for alert in self._rows.all(user.id)}
+        new, edits = [], []
+        for line, wish in asked:
+            before = mine.get(wish.ref)
+            if before is None:
+                new.append(self._made(wish, user))
+            elif not wish.same_as(before):
+                _check_edit(line, before, wish, update=update)
+                edits.append((before.id, wish))
+        self._rows.add(new)
+        for alert_id, wish in edits:
+            self._rewrite(alert_id, wish)
+        return Imported(len(new), len(edits), len(asked) - len(new) - len(edits))
+
+    def _made(self, wish: AlertDocument, user: User) -> Alert:
+        alert_id = self._mint.new(slot_of_od(wish.criteria.od))
+        return Alert(alert_id, user.id, user.email, wish.ref, wish.kind, wish.amount, wish.criteria)
+
+    def _rewrite(self, alert_id: UUID, wish: AlertDocument) -> Alert:
+        def edit(alert: Alert) -> Alert:
+            if wish.same_as(alert):
+                return alert
+            state = replace(_let_go(alert.state), threshold=None, trigger=None, reference=None, learning_since=None)
+            return replace(alert, amount=wish.amount, criteria=wish.criteria, state=state, edition=alert.edition + 1)
+
+        # A paused alert stays so; without a threshold it is measured afresh when it is resumed.
+        return self._rows.change(alert_id, edit, owed=not self._rows.get(alert_id).paused)
+
+    def find(self, text: str, email: str | None = None) -> Alert:
+        """The alert called by id or ``ref``; raises NotFound, or Invalid if several users have that ``ref``."""
+        try:
+            return self._rows.get(parse_id(text))
+        except Invalid:
+            pass
+        user_id = self._users.find(email).id if email else None
+        found = [alert for alert in self._rows.all(user_id) if alert.ref == text]
+        if not found:
+            raise NotFound(f"no alert {text!r}")
+        if len(found) > 1:
+            raise Invalid(f"{len(found)} users have an alert {text!r}: say whose, or give its id")
+        return found[0]
+
+    def all(self, email: str | None = None) -> Sequence[Alert]:
+        """All alerts, or one user's, by id."""
+        return self._rows.all(self._users.find(email).id if email else None)
+
+    def edit(self, alert: Alert, changes: Mapping[str, Any]) -> Alert:
+        """Change fields of the alert file; raises Invalid with the field, also for one that forms the market."""
+        wish = parse_alert(document_of(alert) | dict(changes))
+        _check_edit(None, alert, wish, update=True)
+        return self._rewrite(alert.id, wish)
+
+    def pause(self, alert: Alert) -> Alert:
+        """Make the alert invisible to match; it forgets its holder."""
+
+        def edit(now: Alert) -> Alert:
+            return now if now.paused else replace(now, paused=True, state=_let_go(now.state))
+
+        return self._rows.change(alert.id, edit, owed=False)
+
+    def resume(self, alert: Alert) -> Alert:
+        """End a pause; reference and threshold stay, and what is already below is told."""
+
+        def edit(now: Alert) -> Alert:
+            return replace(now, paused=False, edition=now.edition + 1) if now.paused else now
+
+        return self._rows.change(alert.id, edit, resumed=True)
+
+    def snooze(self, alert: Alert, until: int | None) -> Alert:
+        """Hold the alert's tellings until a time (UTC ms); it goes on being judged."""
+        return self._rows.change(alert.id, lambda now: replace(now, snoozed_until=until), owed=False)
+
+    def delete(self, alert: Alert) -> None:
+        """Delete the alert; what was not told yet is not told any more."""
+        self._rows.delete(alert.id)
+
+    def evaluate_owed(self) -> list[Message]:
+        """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
+        reader: dict[str, Known] = {}
+
+        def judge(alert: Alert, resumed: bool) -> Outcome:
+            od = alert.criteria.od
+            if od not in reader:
+                reader[od] = self._fares.known(od)
+            known = reader[od]
+            state, firing = evaluate(alert, known.fares, known.newest, resume=resumed)
+            return Outcome(alert, state, [firing] if firing else [])
+
+        return [message for messages in self._rows.evaluate_owed(judge) for message in messages]
+
+    def explain(self, alert: Alert) -> Explanation:
+        """The alert against the best known fares."""
+        known = self._fares.known(alert.criteria.od)
+        fares = wanted(alert, known.fares)
+        excluded = excluded_by(alert, known.fares)
+        return Explanation(alert, len(known.fares), known.newest, [one.fare for one in fares[:5]], excluded)
+
+    def explain_fare(self, alert: Alert, fare: Fare) -> Unmet | None:
+        """The verdict on one fare, and on its price: None if it would fire the alert as it is now."""
+        if unmet := verdict(alert.criteria, fare):
+            return unmet
+        if alert.paused:
+            return Unmet("state", "the alert is paused")
+        trigger = alert.state.trigger
+        if trigger is None:
+            return Unmet("state", "the alert is still learning what is usual")
+        if fare.price > trigger:
+            return Unmet("price", f"{fare.price}, above the trigger {trigger}")
+        if fare.observed_at < alert.state.armed_since:
+            return Unmet("observed_at", "seen before the alert was armed")
+        return None
+
+
+def _checked(documents: Sequence[tuple[int, object]]) -> list[tuple[int, AlertDocument]]:
+    asked: list[tuple[int, AlertDocument]] = []
+    lines: dict[str, int] = {}
+    for line, document in documents:
+        try:
+            wish = parse_alert(document)
+        except Invalid as error:
+            raise Invalid(f"line {line}: {error}") from None
+        if wish.ref in lines:
+            raise Invalid(f"line {line}: ref: {wish.ref!r} is already on line {lines[wish.ref]}")
+        lines[wish.ref] = line
+        asked.append((line, wish))
+    return asked
+
+
+def _check_edit(line: int | None, before: Alert, wish: AlertDocument, *, update: bool) -> None:
+    where = f"line {line}: " if line is not None else ""
+    if not update:
+        raise Invalid(f"{where}ref: {wish.ref!r} is known with other content; --update edits it")
+    if wish.kind != before.kind:
+        raise Invalid(f"{where}kind: cannot be changed; delete {wish.ref!r} and make a new alert")
+    for name in MARKET_FIELDS:
+        if getattr(wish.criteria, name) != getattr(before.criteria, name):
+            raise Invalid(f"{where}{name}: cannot be changed; delete {wish.ref!r} and make a new alert")
+
+
+def _let_go(state: AlertState) -> AlertState:
+    return replace(state, holder=None, holder_departure=None)

@@ -1,0 +1,142 @@
+"""Puts a site together: the only place that knows every concrete class."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from fms.alerts import Alerts
+from fms.channels.console import Console
+from fms.db.alerts import AlertRows
+from fms.db.matching import SqlAlertLedger
+from fms.db.migrate import History, upgrade
+from fms.db.notifications import SqlNotifications
+from fms.db.users import Users
+from fms.errors import Fatal
+from fms.model.clock import Clock, system_clock
+from fms.model.ids import IdMint
+from fms.ports import Channel
+from fms.pricebook.book import Book
+from fms.pricebook.sqlite import SqlitePageStore
+from fms.runlock import exclusive
+from fms.settings import Settings, load_settings
+from fms.shards.catalog import deal, fill_catalog, read_catalog
+from fms.shards.engine import open_engine, writing
+from fms.shards.ownership import owned_slots, take
+from fms.shards.router import Router, Shard
+from fms.stages.diff import Diff
+from fms.stages.match import Match
+from fms.stages.notify import Notify
+
+CATALOG_FILE = "catalog.sqlite"
+PRICES_FILE = "prices.sqlite"
+
+
+class Site:
+    """One data directory: price book, alert shards, inboxes, and the stages over them.
+
+    Attributes:
+        settings: how it was opened.
+        router: the alert shards.
+        pages: the price book's store; ``book`` reads it.
+        alerts, users, notifications: what the shards keep.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.mint = IdMint(clock)
+        self.router = _open_router(settings)
+        self.pages = SqlitePageStore(settings.data / PRICES_FILE)
+        self.book = Book(self.pages)
+        self.alert_rows = AlertRows(self.router, self.mint, clock)
+        self.users = Users(self.router, self.mint, clock)
+        self.notifications = SqlNotifications(self.router)
+        self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, clock)
+
+    def diff(self, *, prime: bool = False) -> Diff:
+        """The diff stage over this site's price book."""
+        return Diff(self.pages, self.settings.rules(), prime=prime)
+
+    def match(self) -> Match:
+        """The match stage over this site's alerts."""
+        return Match(SqlAlertLedger(self.router, self.mint))
+
+    def notify(self, channel: Channel | None = None) -> Notify:
+        """The notify stage over this site's inboxes; prints unless a channel is given."""
+        channel = channel or Console(shown=self.settings.shown_in_push)
+        return Notify(self.notifications, self.alert_rows, self.book, channel, self.mint)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Be the one run of this site; raises Transient if there is another."""
+        with exclusive(self.settings.data / "run.lock"):
+            yield
+
+    def close(self) -> None:
+        """Close every file."""
+        self.router.close()
+        self.pages.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def open_site(data: str | Path | None = None, **settings: Any) -> Site:
+    """Open the site under a data directory, and make or migrate what is missing.
+
+    Args:
+        data: the directory; default: setting ``data``.
+        settings: fields of ``Settings`` by name.
+
+    Raises Fatal with one line: no access, a wrong setting, a database of a newer fms.
+    """
+    return Site(load_settings(None if data is None else Path(data), **settings))
+
+
+def _open_router(settings: Settings) -> Router:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fatal(f"{settings.data}: {error.strerror}") from None
+    # Two commands that open a new directory at once must not both deal out its slots.
+    with exclusive(settings.data / "open.lock", wait=True):
+        return _make_router(settings)
+
+
+def _make_router(settings: Settings) -> Router:
+    catalog = open_engine(f"sqlite:///{settings.data / CATALOG_FILE}")
+    try:
+        upgrade(catalog, History.CATALOG)
+        urls, owners = read_catalog(catalog)
+        if not owners:
+            urls, owners = _deal_out(settings, [f"local{number}" for number in range(settings.shards)])
+            fill_catalog(catalog, urls, deal(list(urls)))
+    finally:
+        catalog.dispose()
+    shards = {name: Shard(name, open_engine(_absolute(url, settings.data))) for name, url in urls.items()}
+    for shard in shards.values():
+        upgrade(shard.engine, History.SHARD)
+    return Router(shards, owners)
+
+
+def _deal_out(settings: Settings, names: list[str]) -> tuple[dict[str, str], list[str]]:
+    # The catalog is filled last: a start that was cut short begins again here, and finds rows that it made.
+    dealt = deal(names)
+    urls = {name: f"sqlite:///{name}.sqlite" for name in names}
+    for name, slots in dealt.items():
+        engine = open_engine(_absolute(urls[name], settings.data))
+        upgrade(engine, History.SHARD)
+        with writing(engine) as connection:
+            take(connection, sorted(set(slots) - owned_slots(connection)))
+        engine.dispose()
+    return urls, [name for name in names for _ in dealt[name]]
+
+
+def _absolute(url: str, data: Path) -> str:
+    # Local shards are named relative to the data directory, so that it can be moved.
+    name = url.removeprefix("sqlite:///")
+    return url if name == url or name.startswith("/") else f"sqlite:///{data.resolve() / name}"

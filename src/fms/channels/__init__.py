@@ -1,0 +1,1 @@
+"""How the user hears: one file per channel, all behind the port ``Channel``."""

@@ -1,0 +1,146 @@
+"""The alerts as their owners see them: made, found, changed and deleted; and the evaluations that this owes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from fms.db.matching import alerts_by_id, write_states
+from fms.db.outbox import chunks, write_firings
+from fms.db.rows import alert_of, alert_values, window_rows
+from fms.db.tables import alert, alert_window
+from fms.errors import NotFound
+from fms.model.alert import Alert
+from fms.model.clock import Clock
+from fms.model.ids import IdMint, slot_of_id
+from fms.model.notification import Message
+from fms.ports import Outcome
+from fms.shards.engine import reading, writing
+from fms.shards.ownership import check_owned
+from fms.shards.router import Router
+
+Judge = Callable[[Alert, bool], Outcome]
+"""Evaluates an alert; the flag says whether it was resumed and keeps its threshold."""
+
+EVALUATED_AT_ONCE = 500
+"""Alerts evaluated in one transaction."""
+
+
+class AlertRows:
+    """The alerts over every shard."""
+
+    def __init__(self, router: Router, mint: IdMint, clock: Clock) -> None:
+        self._router = router
+        self._mint = mint
+        self._clock = clock
+
+    def add(self, alerts: Sequence[Alert]) -> None:
+        """Write new alerts; their evaluation is owed from the same transaction on."""
+        for shard, some in self._router.split(alerts, lambda new: slot_of_id(new.id)):
+            with writing(shard.engine) as connection:
+                check_owned(connection, {slot_of_id(new.id) for new in some})
+                owed = {"created_at": self._clock(), "evaluate_at": self._clock(), "evaluate_resumed": False}
+                connection.execute(alert.insert(), [alert_values(new) | owed for new in some])
+
+    def get(self, alert_id: UUID) -> Alert:
+        """One alert; raises NotFound."""
+        with reading(self._router.of(slot_of_id(alert_id)).engine) as connection:
+            found = alerts_by_id(connection, [alert_id])
+        if not found:
+            raise NotFound(f"no alert {alert_id}")
+        return found[alert_id]
+
+    def many(self, ids: Sequence[UUID]) -> dict[UUID, Alert]:
+        """The alerts by id; those that are not there are left out."""
+        found: dict[UUID, Alert] = {}
+        for shard, some in self._router.split(ids, slot_of_id):
+            with reading(shard.engine) as connection:
+                found |= alerts_by_id(connection, some)
+        return found
+
+    def all(self, user_id: UUID | None = None) -> list[Alert]:
+        """All alerts, or one user's, by id."""
+        query = select(alert) if user_id is None else select(alert).where(alert.c.user_id == user_id)
+        found: list[Alert] = []
+        for shard in self._router.all():
+            with reading(shard.engine) as connection:
+                found += map(alert_of, connection.execute(query))
+        return sorted(found, key=lambda one: one.id)
+
+    def change(
+        self, alert_id: UUID, edit: Callable[[Alert], Alert], *, resumed: bool = False, owed: bool = True
+    ) -> Alert:
+        """Rewrite one alert under its shard's lock; answers it as written.
+
+        Args:
+            alert_id: which; raises NotFound.
+            edit: from the alert as it is now to what it shall be; may raise Invalid.
+            resumed: the evaluation keeps reference and threshold.
+            owed: whether an evaluation is owed; until it is done the alert has no windows and does not fire.
+        """
+        slot = slot_of_id(alert_id)
+        with writing(self._router.of(slot).engine) as connection:
+            check_owned(connection, [slot])
+            found = alerts_by_id(connection, [alert_id])
+            if not found:
+                raise NotFound(f"no alert {alert_id}")
+            edited = edit(found[alert_id])
+            if edited == found[alert_id]:
+                return edited
+            edited = replace(edited, version=found[alert_id].version + 1)
+            values = alert_values(edited)
+            if owed or edited.paused:
+                values |= {"evaluate_at": self._clock() if owed else None, "evaluate_resumed": resumed}
+                _drop_windows(connection, [alert_id])
+            connection.execute(alert.update().where(alert.c.id == alert_id), values)
+        return edited
+
+    def delete(self, alert_id: UUID) -> None:
+        """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more."""
+        slot = slot_of_id(alert_id)
+        with writing(self._router.of(slot).engine) as connection:
+            check_owned(connection, [slot])
+            _drop_windows(connection, [alert_id])
+            if not connection.execute(delete(alert).where(alert.c.id == alert_id)).rowcount:
+                raise NotFound(f"no alert {alert_id}")
+
+    def evaluate_owed(self, judge: Judge) -> Iterator[list[Message]]:
+        """Do every evaluation that is owed; yields the outbox rows of each transaction, after its commit."""
+        for shard in self._router.all():
+            while True:
+                with reading(shard.engine) as connection:
+                    if not _owed_ids(connection):
+                        break
+                with writing(shard.engine) as connection:
+                    messages = self._evaluate_some(connection, judge)
+                yield messages
+
+    def _evaluate_some(self, connection: Connection, judge: Judge) -> list[Message]:
+        resumed = _owed_ids(connection)
+        found = alerts_by_id(connection, list(resumed))
+        check_owned(connection, {slot_of_id(alert_id) for alert_id in found})
+        outcomes = [judge(one, resumed[one.id]) for one in found.values()]
+        write_states(connection, outcomes)
+        done = alert.update().where(alert.c.id == bindparam("row_id")).values(evaluate_at=None, evaluate_resumed=False)
+        connection.execute(done, [{"row_id": alert_id} for alert_id in found])
+        _drop_windows(connection, list(found))
+        windows = [row for outcome in outcomes for row in window_rows(replace(outcome.alert, state=outcome.state))]
+        if windows:
+            connection.execute(alert_window.insert(), windows)
+        return write_firings(connection, outcomes, self._mint, evaluated=True)
+
+
+def _owed_ids(connection: Connection) -> dict[UUID, bool]:
+    query = (
+        select(alert.c.id, alert.c.evaluate_resumed)
+        .where(alert.c.evaluate_at.is_not(None))
+        .order_by(alert.c.evaluate_at, alert.c.id)
+        .limit(EVALUATED_AT_ONCE)
+    )
+    return {row.id: row.evaluate_resumed for row in connection.execute(query)}
+
+
+def _drop_windows(connection: Connection, ids: Sequence[UUID]) -> None:
+    for some in chunks(ids):
+        connection.execute(delete(alert_window).where(alert_window.c.alert_id.in_(some)))

@@ -1,0 +1,83 @@
+"""Users, each in the slot of their e-mail."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, select
+
+from fms.db.outbox import chunks
+from fms.db.tables import user_account
+from fms.errors import NotFound
+from fms.model.clock import Clock
+from fms.model.ids import IdMint, slot_of_id
+from fms.model.route import slot_of_user
+from fms.model.user import User, parse_email
+from fms.shards.engine import reading, writing
+from fms.shards.ownership import check_owned
+from fms.shards.router import Router
+
+_FIELDS = ("id", "email", "zone", "quiet_from", "quiet_to", "daily_cap", "snoozed_until", "version")
+
+
+class Users:
+    """The users over every shard."""
+
+    def __init__(self, router: Router, mint: IdMint, clock: Clock) -> None:
+        self._router = router
+        self._mint = mint
+        self._clock = clock
+
+    def find(self, email: str) -> User:
+        """The user of an e-mail; raises NotFound."""
+        email = parse_email(email)
+        with reading(self._router.of(slot_of_user(email)).engine) as connection:
+            found = _by_email(connection, email)
+        if found is None:
+            raise NotFound(f"no user {email}")
+        return found
+
+    def find_or_add(self, email: str) -> User:
+        """The user of an e-mail, made if there is none."""
+        try:
+            return self.find(email)
+        except NotFound:
+            return self._add(parse_email(email))
+
+    def _add(self, email: str) -> User:
+        slot = slot_of_user(email)
+        with writing(self._router.of(slot).engine) as connection:
+            check_owned(connection, [slot])
+            # Somebody may have been quicker between the question and this transaction.
+            found = _by_email(connection, email)
+            if found is None:
+                found = User(self._mint.new(slot), email)
+                row = {name: getattr(found, name) for name in _FIELDS}
+                connection.execute(user_account.insert(), row | {"slot": slot, "created_at": self._clock()})
+        return found
+
+    def change(self, user: User) -> None:
+        """Write a user's preferences."""
+        with writing(self._router.of(slot_of_id(user.id)).engine) as connection:
+            check_owned(connection, [slot_of_id(user.id)])
+            row = {name: getattr(user, name) for name in _FIELDS} | {"version": user.version + 1}
+            connection.execute(user_account.update().where(user_account.c.id == user.id), row)
+
+
+def _by_email(connection: Connection, email: str) -> User | None:
+    row = connection.execute(select(user_account).where(user_account.c.email == email)).one_or_none()
+    return None if row is None else user_of(row)
+
+
+def user_of(row: Row[Any]) -> User:
+    """The user of a row."""
+    return User(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def users_by_id(connection: Connection, ids: list[UUID]) -> dict[UUID, User]:
+    """The users by id."""
+    rows = [
+        row
+        for some in chunks(ids)
+        for row in connection.execute(select(user_account).where(user_account.c.id.in_(some)))
+    ]
+    return {row.id: user_of(row) for row in rows}

@@ -1,0 +1,131 @@
+"""Match: ask the shard that owns a route which alerts now fire."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from fms.model.alert import Alert
+from fms.model.batch import I64, ints
+from fms.model.change import FELL, ROSE, Change, ChangeBatch
+from fms.model.clock import DAY_MS, days_of
+from fms.model.fold import fold
+from fms.model.hashing import codes
+from fms.model.notification import Message, OutboxBatch
+from fms.ports import AlertLedger, Outcome, Probe
+
+
+class Match:
+    """Changes in, firings out. A batch that is processed twice fires once."""
+
+    def __init__(self, alerts: AlertLedger) -> None:
+        self._alerts = alerts
+        self.counts: Counter[str] = Counter()
+
+    def process(self, batch: ChangeBatch) -> OutboxBatch:
+        """Fold the alerts that the changes may concern, commit what fired, and answer the outbox rows.
+
+        Raises Transient if a shard gave a slot away or is not there: some alerts may be written, which a repeat
+        finds and leaves alone.
+        """
+        messages: list[Message] = []
+        if len(batch):
+            changes = _Changes(batch)
+            pending = self._alerts.candidates(changes.probe())
+            while pending:
+                outcomes = [outcome for alert in pending if (outcome := _outcome(alert, changes)).state != alert.state]
+                written, pending = self._alerts.record(outcomes)
+                messages += written
+        self.counts["fired"] += len(messages)
+        # An alert that lost a race is folded again; its row may then have been written twice: the last one counts.
+        latest = {message.notification_id: message for message in messages}
+        return OutboxBatch.of_messages(list(latest.values()), batch.partition)
+
+    def settle(self) -> None:
+        """Nothing is left to do: firings are committed before they are answered."""
+
+
+def _outcome(alert: Alert, changes: "_Changes") -> Outcome:
+    state, firings = fold(alert, changes.concerning(alert))
+    return Outcome(alert, state, firings)
+
+
+class _Changes:
+    """A batch of changes in the form in which alerts are looked up and folded: columns, and rows by O&D."""
+
+    def __init__(self, batch: ChangeBatch) -> None:
+        self._view = batch.view
+        self._kind = batch.kinds
+        self._series = batch.series
+        self._market = batch.column("market").to_numpy()
+        self._day = ints(batch.column("departure_date"))
+        self._price = ints(batch.column("price"))
+        self._observed = ints(batch.column("observed_at"))
+        self._od_names: list[str] = batch.column("od").dictionary.to_pylist()
+        self._od = codes(batch.column("od"))
+        self._order = np.argsort(self._od, kind="stable")
+        starts = np.searchsorted(self._od[self._order], np.arange(len(self._od_names) + 1))
+        self._bounds = {name: (int(starts[n]), int(starts[n + 1])) for n, name in enumerate(self._od_names)}
+
+    def probe(self) -> Probe:
+        """What to ask the shards."""
+        return Probe(
+            wishes=list(self._wishes()),
+            holders=list(self._ended()),
+            days=[(self._od_names[od], day) for od, day in self._newest_days()],
+        )
+
+    def _ended(self) -> Iterator[tuple[str, int]]:
+        rows = np.flatnonzero(self._kind >= ROSE)
+        series, places = np.unique(self._series[rows], return_index=True)
+        for one, od in zip(series.tolist(), self._od[rows[places]].tolist(), strict=True):
+            yield self._od_names[od], one
+
+    def _wishes(self) -> Iterator[tuple[str, int, int, int]]:
+        rows = np.flatnonzero(self._kind <= FELL)
+        rows = rows[np.lexsort((self._price[rows], self._day[rows], self._market[rows]))]
+        market, day = self._market[rows], self._day[rows]
+        first = np.ones(len(rows), bool)
+        first[1:] = (market[1:] != market[:-1]) | (day[1:] != day[:-1])
+        cheapest = rows[first]
+        columns = (self._od[cheapest], self._market[cheapest], self._day[cheapest], self._price[cheapest])
+        for od, one_market, one_day, price in zip(*(column.tolist() for column in columns), strict=True):
+            yield self._od_names[od], one_market, one_day, price
+
+    def _newest_days(self) -> Iterator[tuple[int, int]]:
+        newest = np.full(len(self._od_names), -1, np.int64)
+        np.maximum.at(newest, self._od, self._observed // DAY_MS)
+        present = np.flatnonzero(newest >= 0)
+        return zip(present.tolist(), newest[present].tolist(), strict=True)
+
+    def concerning(self, alert: Alert) -> Iterator[Change]:
+        """The changes that may move the alert's state, in order; see ``fold`` for what may be left out."""
+        start, end = self._bounds.get(alert.criteria.od, (0, 0))
+        rows = self._order[start:end]
+        keep = self._wanted(alert, rows)
+        holders = set(self._series[rows[keep]].tolist())
+        departures = [*self._day[rows[keep]].tolist()]
+        if alert.state.holder is not None and alert.state.holder_departure is not None:
+            holders.add(alert.state.holder)
+            departures.append(alert.state.holder_departure)
+        if departures and int(self._observed[rows].max()) // DAY_MS > min(departures):
+            keep = np.ones(len(rows), bool)
+        elif holders:
+            held = np.array(sorted(holders), np.uint64)
+            keep |= (self._kind[rows] >= ROSE) & np.isin(self._series[rows], held)
+        return (self._view[row] for row in rows[keep].tolist())
+
+    def _wanted(self, alert: Alert, rows: I64) -> npt.NDArray[np.bool_]:
+        want = alert.criteria
+        day = self._day[rows]
+        wanted: npt.NDArray[np.bool_] = (
+            (self._kind[rows] <= FELL)
+            & (self._market[rows] == np.uint64(want.market))
+            & (day >= days_of(want.depart_from))
+            & (day <= days_of(want.depart_to))
+        )
+        if alert.state.threshold is not None:
+            # A trigger is never above T, and T never rises but by an edit.
+            wanted &= self._price[rows] <= alert.state.threshold
+        return wanted

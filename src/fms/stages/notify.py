@@ -1,0 +1,130 @@
+"""Notify: one push per user, with what is still true at the moment of telling."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
+from uuid import UUID
+
+from fms.model.alert import Alert
+from fms.model.ids import IdMint, slot_of_id
+from fms.model.notification import HELD, PENDING, SENDING, SENT, Notification, OutboxBatch, Push
+from fms.stages.telling import best_first, judge, newest_first, superseded
+from fms.model.user import User, held_until
+from fms.ports import AlertLookup, Channel, Inbox, Known, KnownFares, Notifications
+
+
+class Notify:
+    """Messages in; pushes out, when ``deliver`` is called.
+
+    Args:
+        notifications: outbox and inboxes.
+        alerts: the alerts as they are at the moment of telling.
+        fares: the price book.
+        channel: how users hear.
+        mint: makes the ids of pushes.
+    """
+
+    def __init__(
+        self, notifications: Notifications, alerts: AlertLookup, fares: KnownFares, channel: Channel, mint: IdMint
+    ) -> None:
+        self._notifications = notifications
+        self._alerts = alerts
+        self._fares = fares
+        self._channel = channel
+        self._mint = mint
+        self.counts: Counter[str] = Counter()
+
+    def process(self, batch: OutboxBatch) -> OutboxBatch:
+        """Put messages into their users' inboxes, as pending; answers them. Twice is as good as once."""
+        if len(batch):
+            self.counts["notifications"] += self._notifications.hand_over(list(batch.rows()))
+        return batch
+
+    def settle(self) -> None:
+        """Nothing is left to do: the inboxes have the messages."""
+
+    def deliver(self, now: int) -> None:
+        """Judge every row that is due, and push what is still true: one push per user.
+
+        Args:
+            now: UTC ms; a replay gives its newest observation. It never runs backwards from one call to the next.
+
+        The intent is committed before anything is sent, so that after a crash the same push is sent again under the
+        same id, and no other.
+        """
+        if waiting := self._notifications.waiting():
+            self.counts["notifications"] += self._notifications.hand_over(waiting)
+        now = max(now, self._notifications.newest())
+        reader = _Reader(self._fares)
+        for inbox in self._notifications.inboxes(now):
+            self._deliver_inbox(inbox, reader, now)
+
+    def _deliver_inbox(self, inbox: Inbox, reader: "_Reader", now: int) -> None:
+        unfinished = [row for row in inbox.rows if row.status == SENDING]
+        for push in _pushes(inbox.user, unfinished):
+            self._push(push, now)
+        judged = list(self._judged(inbox, reader, now))
+        to_tell = [row for row in judged if row.status == SENDING]
+        until = held_until(inbox.user, now, [*inbox.pushes, *(now for _ in unfinished[:1])]) if to_tell else None
+        changed = [row for row in judged if row.status != SENDING]
+        if until is not None:
+            changed += [replace(row, status=HELD, release_at=until, told=None) for row in to_tell]
+            to_tell = []
+        group = self._mint.new(slot_of_id(inbox.user.id)) if to_tell else None
+        to_tell = [replace(row, group_id=group) for row in to_tell]
+        if changed or to_tell:
+            self._notifications.write(inbox.user.id, [*changed, *to_tell])
+        self.counts.update(row.status for row in changed)
+        for push in _pushes(inbox.user, to_tell):
+            self._push(push, now)
+
+    def _judged(self, inbox: Inbox, reader: "_Reader", now: int) -> Iterator[Notification]:
+        """The rows whose fate is decided now; those that go on waiting are left out."""
+        by_alert: dict[UUID, list[Notification]] = defaultdict(list)
+        for row in inbox.rows:
+            if row.status != SENDING:
+                by_alert[row.message.alert_id].append(row)
+        alerts = self._alerts.many(list(by_alert))
+        for alert_id, rows in by_alert.items():
+            newest, *older = newest_first(rows)
+            yield from map(superseded, older)
+            if newest.status == PENDING or newest.release_at is None or newest.release_at <= now:
+                alert = alerts.get(alert_id)
+                known = reader.of(alert)
+                yield judge(newest, alert, inbox.told.get(alert_id, ()), known, now).applied_to(newest)
+
+    def _push(self, push: Push, now: int) -> None:
+        self._channel.send(push, now)
+        sent = [
+            replace(row, status=SENT, told_at=now, told_price=(row.told or row.message.fare).price) for row in push.rows
+        ]
+        self._notifications.write(push.user.id, sent)
+        self.counts[SENT] += len(sent)
+        self.counts["pushes"] += 1
+
+
+def _pushes(user: User, rows: list[Notification]) -> Iterator[Push]:
+    """The pushes that rows with the intent to be sent belong to."""
+    in_groups = sorted(rows, key=lambda row: str(row.group_id))
+    for group_id, group in groupby(in_groups, key=lambda row: row.group_id):
+        if group_id is not None:
+            yield Push(group_id, user, best_first(list(group)))
+
+
+class _Reader:
+    """The price book within one pass: what several alerts ask is read once."""
+
+    def __init__(self, fares: KnownFares) -> None:
+        self._fares = fares
+        self._read: dict[tuple[object, ...], Known] = {}
+
+    def of(self, alert: Alert | None) -> Known:
+        """What is known within an alert's dates."""
+        if alert is None:
+            return Known((), frozenset(), None)
+        want = alert.criteria
+        key = (want.od, want.depart_from, want.depart_to)
+        if key not in self._read:
+            self._read[key] = self._fares.known(*key)
+        return self._read[key]

@@ -1,0 +1,111 @@
+"""Whether and when a fired alert is told: match decides what is true, this decides whether it still is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fms.model.alert import Alert
+from fms.model.clock import DAY_MS
+from fms.model.evaluation import wanted
+from fms.model.fare import Fare
+from fms.model.notification import (
+    ALREADY_TOLD,
+    CANCELLED,
+    COOLING,
+    GONE,
+    HELD,
+    SENDING,
+    SUPERSEDED,
+    Notification,
+)
+from fms.ports import Known
+
+COOLING_MS = DAY_MS
+"""One alert is told at most once in this time, unless the price has fallen by ``WORTH_IT_BP`` again."""
+
+WORTH_IT_BP = 500
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What to do with one row: its new status and, if it shall be told, the fare to show."""
+
+    status: str
+    fare: Fare | None = None
+    release_at: int | None = None
+
+    def applied_to(self, row: Notification) -> Notification:
+        """The row after this judgement."""
+        return replace(row, status=self.status, release_at=self.release_at, told=self.fare or row.told)
+
+
+def newest_first(rows: Sequence[Notification]) -> list[Notification]:
+    """One alert's rows, the last firing first."""
+    return sorted(rows, key=lambda row: (row.message.fare.observed_at, row.message.notification_id), reverse=True)
+
+
+def superseded(row: Notification) -> Notification:
+    """A row that a newer firing of its alert has made pointless."""
+    return Judged(SUPERSEDED).applied_to(row)
+
+
+def judge(row: Notification, alert: Alert | None, told: Sequence[Notification], known: Known, now: int) -> Judged:
+    """Judge the newest row of an alert, before anything is sent.
+
+    Args:
+        row: fired, not told yet.
+        alert: as it is now; None if it was deleted.
+        told: earlier tellings of this alert, newest first.
+        known: what the book knows of the alert's O&D within its dates.
+        now: UTC ms.
+
+    Answers ``sending`` with the fare to show, or what becomes of the row instead.
+    """
+    message = row.message
+    if alert is None or alert.paused or alert.edition != message.edition:
+        return Judged(CANCELLED)
+    if alert.snoozed_until is not None and alert.snoozed_until > now:
+        return Judged(HELD, release_at=alert.snoozed_until)
+    if message.evaluated and any(_told_this(row, earlier) for earlier in told):
+        return Judged(ALREADY_TOLD)
+    fare = _best_now(row, alert, known)
+    if fare is None:
+        return Judged(GONE)
+    if told and (cool := _cooling_until(told[0], fare.price, now)):
+        return Judged(COOLING, release_at=cool)
+    return Judged(SENDING, fare)
+
+
+def _told_this(row: Notification, earlier: Notification) -> bool:
+    same = earlier.message.series == row.message.series
+    return same and earlier.told_price is not None and earlier.told_price <= row.message.fare.price
+
+
+def _best_now(row: Notification, alert: Alert, known: Known) -> Fare | None:
+    message = row.message
+    fares = wanted(alert, known.fares)
+    if fares and fares[0].fare.price <= message.trigger:
+        return fares[0].fare
+    # A date without a page is unknown, not sold out: say what was seen, and when.
+    return None if message.fare.departure_date in known.dates else message.fare
+
+
+def _cooling_until(last: Notification, price: int, now: int) -> int | None:
+    if last.told_at is None or last.told_price is None:
+        return None
+    until = last.told_at + COOLING_MS
+    worth_it = price * 10_000 <= last.told_price * (10_000 - WORTH_IT_BP)
+    return None if worth_it or now >= until else until
+
+
+def best_first(rows: Sequence[Notification]) -> list[Notification]:
+    """Rows told together: by how far under its own threshold each is (basis points), then by departure."""
+    return sorted(rows, key=lambda row: (-_bp_under(row), _shown(row).departure_date, row.message.notification_id))
+
+
+def _bp_under(row: Notification) -> int:
+    threshold = max(row.message.threshold, 1)
+    return (threshold - _shown(row).price) * 10_000 // threshold
+
+
+def _shown(row: Notification) -> Fare:
+    return row.told or row.message.fare
