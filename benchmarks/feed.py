@@ -33,6 +33,8 @@ CARRIERS = ("BA", "AA", "LH", "AF", "DL", "KL", "FR", "U2", "QF", "AC")
 POPULARITY = ((0.02, 24), (0.10, 12), (0.50, 6), (1.00, 4))
 """Up to this share of the O&Ds by popularity: series per departure date. On average 5.84."""
 
+MOST = max(series for _, series in POPULARITY)
+
 CHANGED = 5
 """One price in so many differs in cycle 2."""
 
@@ -79,7 +81,7 @@ class Workload:
     def ranks(self) -> Ints:
         """The popularity of each O&D, 0 the highest, in the order of the feed."""
         count = next(
-            n for n in count_from(self.docs // (DATES * most) or 1) if DATES * series_by_rank(n).sum() >= self.docs
+            n for n in count_from(self.docs // (DATES * 6) or 1) if DATES * series_by_rank(n).sum() >= self.docs
         )
         return np.random.Generator(np.random.PCG64(self.salt)).permutation(count).astype(np.int64)
 
@@ -149,11 +151,11 @@ class Texts:
         carriers = below(np.arange(len(work.pairs), dtype=np.int64), work.salt + 8, len(CARRIERS)).tolist()
         days = [f'{FIRST_DEPARTURE + day}","outbound_flights":["' for day in range(DATES)]
         flights = [f'{carrier}{101 + 2 * (n // 3)}","fare_brand":"{BRANDS[n % 3]}'.replace('","', '"],"', 1)
-                   for carrier in CARRIERS for n in range(most)]  # fmt: skip
+                   for carrier in CARRIERS for n in range(MOST)]  # fmt: skip
         return cls(
             heads=pa.array([f'{start}{a}","destination":"{b}","departure_date":"' for a, b in work.pairs]),
             dates=pa.array(days),
-            flights=pa.array([flights[carrier * most + n] for carrier in carriers for n in range(most)]),
+            flights=pa.array([flights[carrier * MOST + n] for carrier in carriers for n in range(MOST)]),
             tails=pa.array([f'","currency":"{code}","total_amount_minor":' for code in CURRENCIES]),
         )
 
@@ -161,13 +163,12 @@ class Texts:
 def write(work: Workload, cycle: int, out: BinaryIO, *, shuffled: bool = False) -> None:
     """Write the documents of a cycle as JSON lines."""
     texts = Texts.of(work, cycle)
-    most = max(k for _, k in POPULARITY)
     for numbers in chunks(work, shuffled=shuffled):
         od, day, series = work.place(numbers)
         parts = [
             texts.heads.take(pa.array(od)),
             texts.dates.take(pa.array(day)),
-            texts.flights.take(pa.array(od * most + series)),
+            texts.flights.take(pa.array(od * MOST + series)),
             texts.tails.take(pa.array(work.currency(od))),
             pa.array(work.prices(numbers, od, cycle)).cast(pa.string()),
         ]

@@ -1,6 +1,6 @@
 """Puts a site together: the only place that knows every concrete class."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -9,11 +9,12 @@ from fms.alerts import Alerts
 from fms.channels.console import Console
 from fms.db.alerts import AlertRows
 from fms.db.matching import SqlAlertLedger
-from fms.db.migrate import History, upgrade
+from fms.db.migrate import HEADS, History, current, upgrade
 from fms.db.notifications import SqlNotifications
 from fms.db.users import Users
 from fms.errors import Fatal
 from fms.model.clock import Clock, system_clock
+from fms.model.document import Reject
 from fms.model.ids import IdMint
 from fms.ports import Channel
 from fms.pricebook.book import Book
@@ -25,6 +26,7 @@ from fms.shards.engine import open_engine, writing
 from fms.shards.ownership import owned_slots, take
 from fms.shards.router import Router, Shard
 from fms.stages.diff import Diff
+from fms.stages.ingest import Ingest
 from fms.stages.match import Match
 from fms.stages.notify import Notify
 
@@ -53,6 +55,12 @@ class Site:
         self.users = Users(self.router, self.mint, clock)
         self.notifications = SqlNotifications(self.router)
         self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, clock)
+
+    def ingest(self, *, observed_at: int | None = None, on_reject: Callable[[Reject], None] | None = None) -> Ingest:
+        """The ingest stage, with this site's batch size."""
+        return Ingest(
+            observed_at=observed_at, clock=self.clock, batch_rows=self.settings.batch_size, on_reject=on_reject
+        )
 
     def diff(self, *, prime: bool = False) -> Diff:
         """The diff stage over this site's price book."""
@@ -140,3 +148,15 @@ def _absolute(url: str, data: Path) -> str:
     # Local shards are named relative to the data directory, so that it can be moved.
     name = url.removeprefix("sqlite:///")
     return url if name == url or name.startswith("/") else f"sqlite:///{data.resolve() / name}"
+
+
+def revisions(settings: Settings) -> list[tuple[str, str | None, str]]:
+    """Each database of a data directory that exists: file, revision (None: none yet), the newest that fms knows."""
+    found = []
+    for path in sorted(settings.data.glob("*.sqlite")):
+        if path.name != PRICES_FILE:
+            history = History.CATALOG if path.name == CATALOG_FILE else History.SHARD
+            engine = open_engine(f"sqlite:///{path}")
+            found.append((path.name, current(engine), HEADS[history]))
+            engine.dispose()
+    return found

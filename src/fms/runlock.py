@@ -1,4 +1,4 @@
-"""One run per data directory at a time: a lock on a file that the system lets go when its process ends, however it ends."""
+"""One run per data directory at a time: a file lock, which the system lets go however its process ends."""
 
 import fcntl
 import os

@@ -1,12 +1,13 @@
-"""A run: every file through the four stages in one process, then what is still true is told."""
+"""A run: every file through the four stages in one process; then what is still true is told."""
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fms.bootstrap import Site
-from fms.model.document import Source
+from fms.model.document import Reject, Source
 from fms.model.notification import OutboxBatch
 from fms.pipeline import Pipeline
 from fms.ports import Channel
@@ -14,16 +15,14 @@ from fms.stages.diff import Diff
 from fms.stages.ingest import Ingest
 from fms.stages.notify import Notify
 
-DIFF_COUNTS = ("duplicates", "late", "unchanged", "first_seen", "moved", "gone")
-
 
 @dataclass
 class Report:
-    """What a run did. ``documents = accepted + rejected``; ``accepted`` is the sum of duplicates, late, unchanged, first_seen and moved.
+    """What a run did: ``documents = accepted + rejected``, and ``accepted`` is the sum of the five counts after it.
 
     Attributes:
         notifications: rows that are new in their users' inboxes.
-        told: how many rows ended in each status this time.
+        told: how many rows ended in each status.
     """
 
     documents: int = 0
@@ -39,3 +38,78 @@ class Report:
     notifications: int = 0
     seconds: float = 0.0
     told: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The report as an object for JSON."""
+        return asdict(self)
+
+
+def replay(
+    site: Site,
+    sources: Iterable[Source],
+    *,
+    observed_at: int | None = None,
+    prime: bool = False,
+    deliveries: int = 1,
+    channel: Channel | None = None,
+    on_reject: Callable[[Reject], None] | None = None,
+) -> Report:
+    """Run files through the site, and tell what fired and is still true.
+
+    Args:
+        site: whose run lock the caller holds.
+        sources: where the fares come from, one after the other.
+        observed_at: UTC ms, of documents that do not say; default: now.
+        prime: load the price book without passing changes on.
+        deliveries: see ``Pipeline``.
+        channel: how users hear; default: printed.
+        on_reject: given every document that was set aside.
+    """
+    started = time.perf_counter()
+    ingest = site.ingest(observed_at=observed_at, on_reject=on_reject)
+    diff, notify = site.diff(prime=prime), site.notify(channel)
+    pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
+    _evaluate(site, notify)
+    for source in sources:
+        with closing(ingest.batches(source)) as batches:
+            for batch in batches:
+                pipeline.feed(batch)
+                # Alerts that were made or edited meanwhile are judged between two batches, never within one.
+                _evaluate(site, notify)
+    notify.deliver(ingest.counts.newest or 0)
+    return _report(ingest, diff, notify, time.perf_counter() - started)
+
+
+def evaluate(site: Site, channel: Channel | None = None) -> None:
+    """Judge the alerts that were made, edited or resumed, and tell those whose wish is already fulfilled."""
+    notify = site.notify(channel)
+    _evaluate(site, notify)
+    notify.deliver(0)
+
+
+def _evaluate(site: Site, notify: Notify) -> None:
+    if messages := site.alerts.evaluate_owed():
+        notify.process(OutboxBatch.of_messages(messages))
+
+
+def _report(ingest: Ingest, diff: Diff, notify: Notify, seconds: float) -> Report:
+    seen, compared = ingest.counts, diff.counts
+    return Report(
+        documents=seen.documents,
+        accepted=seen.accepted,
+        rejected=seen.rejected,
+        rejected_by_reason=dict(sorted(seen.rejected_by_reason.items())),
+        duplicates=compared.duplicates,
+        late=compared.late,
+        unchanged=compared.unchanged,
+        first_seen=compared.first_seen,
+        moved=compared.moved,
+        gone=compared.gone,
+        notifications=notify.counts["notifications"],
+        seconds=round(seconds, 3),
+        told={
+            status: count
+            for status, count in sorted(notify.counts.items())
+            if status not in ("notifications", "pushes")
+        },
+    )

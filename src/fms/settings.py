@@ -54,6 +54,15 @@ class Settings(BaseSettings):
         description="A fare that its page has outlived by so many days is no longer believed; 0: always believed.",
     )  # fmt: skip
     shown_in_push: int = Field(5, ge=1, le=100, description="Fares listed in one push; the others are counted.")
+    keep_expired_alerts_days: int = Field(
+        365, ge=1, description="Days after its last departure that fms db maintain deletes an alert."
+    )
+    keep_outbox_days: int = Field(
+        30, ge=2, description="Days after its observation that fms db maintain deletes an outbox row handed over."
+    )
+    keep_notifications_days: int = Field(
+        400, ge=2, description="Days after its observation that fms db maintain deletes a notification."
+    )
     sources: dict[str, SourceSettings] = Field(
         default_factory=dict, description="Table per source: noise_bp and believe_days of its own."
     )

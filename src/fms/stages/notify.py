@@ -9,9 +9,9 @@ from uuid import UUID
 from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import HELD, PENDING, SENDING, SENT, Notification, OutboxBatch, Push
-from fms.stages.telling import best_first, judge, newest_first, superseded
 from fms.model.user import User, held_until
 from fms.ports import AlertLookup, Channel, Inbox, Known, KnownFares, Notifications
+from fms.stages.telling import best_first, judge, newest_first, superseded
 
 
 class Notify:

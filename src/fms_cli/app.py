@@ -1,0 +1,92 @@
+"""The command line as a whole: its groups, its exit codes, and one line for every error."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+import fms
+from fms.errors import Fatal, FmsError, Transient
+from fms_cli import alerts, db, demo, notifications, prices, run, stages, users
+
+EXIT_CODES = {
+    0: "done; rejected documents are counted and shown, and are no error unless --strict says so",
+    1: "done, but documents were rejected and --strict was given",
+    2: "wrong option, or an input that cannot be used: no such file, broken mapping, unknown alert",
+    3: "busy: another run uses the data directory; try again later",
+    4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms",
+    130: "interrupted; the same command finishes the work",
+}
+"""What each exit code means; the docs are made from this."""
+
+app = typer.Typer(
+    name="fms",
+    help="Flight price alerts: ingest fares, find the moves, match the wishes, tell each user once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done, 1 rejected under --strict, 2 wrong input, 3 busy, 4 cannot go on, 130 interrupted.",
+)
+app.command("run")(run.run)
+app.command("ingest")(stages.ingest)
+app.command("diff")(stages.diff)
+app.command("match")(stages.match)
+app.command("notify")(stages.notify)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(prices.app, name="prices")
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(users.app, name="users")
+app.add_typer(db.app, name="db")
+app.command("demo")(demo.demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fms {fms.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; answers the exit code. A user's error is one line on stderr, never a traceback."""
+    try:
+        code = app(args=None if argv is None else list(argv), prog_name="fms", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _fail("interrupted: run the same command again to finish", 130)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (FmsError, OSError) as error:
+        return _fail(_in_words(error), _code_of(error))
+    return code if isinstance(code, int) else 0
+
+
+def _in_words(error: FmsError | OSError) -> str:
+    return f"{error.filename or 'fms'}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+
+
+def _code_of(error: FmsError | OSError) -> int:
+    if isinstance(error, Transient):
+        return 3
+    return 4 if isinstance(error, Fatal | OSError) else 2
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"fms: {message}", err=True)
+    return code

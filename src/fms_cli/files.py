@@ -1,0 +1,61 @@
+"""Files of batches between the stages: read as a stream, written whole or not at all."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from fms.errors import Fatal, Invalid
+from fms.model.batch import AnyBatch, Batch, read_batches, write_batches
+
+
+def batches_in(name: str, kind: type[AnyBatch]) -> Iterator[AnyBatch]:
+    """The batches in a file (``-``: stdin); raises Invalid with its name."""
+    try:
+        with _opened(name) as source:
+            yield from read_batches(source, kind)
+    except Invalid as error:
+        raise Invalid(f"{name}: {error}") from None
+    except OSError as error:
+        raise Invalid(f"{name}: {error.strerror}") from None
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    if name == "-":
+        yield sys.stdin.buffer
+    else:
+        with Path(name).open("rb") as source:
+            yield source
+
+
+def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch]) -> int:
+    """Write batches to a file that is there whole, and on the disk, or not at all (``-``: stdout); answers the rows."""
+    if name == "-":
+        rows = write_batches(sys.stdout.buffer, kind, batches)
+        sys.stdout.buffer.flush()
+        return rows
+    path = Path(name)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as out:
+            rows = write_batches(out, kind, batches)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise Fatal(f"{path}: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

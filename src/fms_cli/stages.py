@@ -1,0 +1,128 @@
+"""The stages alone, as batch jobs: each reads the file that the one before wrote."""
+
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from fms_cli.files import batches_in, write_safely
+from fms_cli.options import (
+    BatchSize,
+    Data,
+    Json,
+    Mapping,
+    More,
+    ObservedAt,
+    Rejects,
+    Replay,
+    Strict,
+    files,
+    instant,
+)  # fmt: skip
+from fms_cli.output import json_line, watched
+
+In = Annotated[str, typer.Argument(metavar="IN", help="What the stage before wrote; - for stdin.")]
+Out = Annotated[str, typer.Option("--out", metavar="OUT", help="Where the result goes; - for stdout.")]
+
+
+def ingest(
+    more: More = None,
+    replay: Replay = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Where accepted fares go (Arrow IPC); - for stdout.")
+    ] = None,
+    mapping: Mapping = None,
+    data: Data = None,
+    batch_size: BatchSize = None,
+    observed_at: ObservedAt = None,
+    rejects: Rejects = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Check and normalise files of fares; without --out only check them and print the counts."""
+    from fms.sources.open import open_source
+    from fms.sources.rejects import rejects_file
+    from fms.stages.ingest import Ingest
+
+    from fms.model.fare import FareBatch
+    from fms.settings import load_settings
+    from fms_cli.report import show_rejected
+
+    settings = load_settings(data, batch_size=batch_size)
+    sources = [open_source(name, mapping) for name in files(replay, more)]
+    at = instant(observed_at)
+    with ExitStack() as stack:
+        on_reject = stack.enter_context(rejects_file(rejects)) if rejects else None
+        stage = Ingest(observed_at=at, batch_rows=settings.batch_size, on_reject=on_reject)
+        shown = stack.enter_context(watched(sources))
+        batches = (batch for source in shown for batch in stage.batches(source))
+        if out:
+            write_safely(out, FareBatch, batches)
+        else:
+            for _ in batches:
+                pass
+    counts = stage.counts
+    if as_json:
+        names = ("documents", "accepted", "rejected", "rejected_by_reason")
+        _summary({name: getattr(counts, name) for name in names}, out, as_json=True)
+    else:
+        _summary({"documents": counts.documents, "accepted": counts.accepted, "rejected": counts.rejected}, out)
+        if out != "-":
+            show_rejected(counts.rejected_by_reason, rejects)
+    if strict and counts.rejected:
+        raise typer.Exit(1)
+
+
+def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None:
+    """Compare fares with the price book; the book moves on once OUT is safely in place."""
+    from fms.pricebook.overlay import Overlay
+    from fms.stages.diff import Diff
+
+    from fms.bootstrap import open_site
+    from fms.model.change import ChangeBatch
+    from fms.model.fare import FareBatch
+    from fms.stages.follow import through
+
+    with open_site(data) as site, site.exclusive():
+        overlay = Overlay(site.pages)
+        stage = Diff(overlay, site.settings.rules())
+        write_safely(out, ChangeBatch, through(stage, batches_in(source, FareBatch)))
+        overlay.flush()
+    names = ("duplicates", "late", "unchanged", "first_seen", "moved", "gone")
+    _summary({name: getattr(stage.counts, name) for name in names}, out, as_json=as_json)
+
+
+def match(source: In, out: Out, data: Data = None, as_json: Json = False) -> None:
+    """Find the alerts that changes fire; firings are committed at once, and written to OUT for notify."""
+    from fms.bootstrap import open_site
+    from fms.model.change import ChangeBatch
+    from fms.model.notification import OutboxBatch
+    from fms.stages.follow import through
+
+    with open_site(data) as site, site.exclusive():
+        fired = write_safely(out, OutboxBatch, through(site.match(), batches_in(source, ChangeBatch)))
+    _summary({"fired": fired}, out, as_json=as_json)
+
+
+def notify(source: In, data: Data = None, as_json: Json = False) -> None:
+    """Take what fired into the inboxes, and tell what is still true."""
+    from fms.bootstrap import open_site
+    from fms.model.notification import OutboxBatch
+    from fms.stages.follow import through
+    from fms_cli.report import silent
+
+    with open_site(data) as site, site.exclusive():
+        stage = site.notify(silent() if as_json else None)
+        for _ in through(stage, batches_in(source, OutboxBatch)):
+            pass
+        stage.deliver(0)
+    _summary(dict(sorted(stage.counts.items())), None, as_json=as_json)
+
+
+def _summary(counts: dict[str, object] | dict[str, int], out: str | None, *, as_json: bool = False) -> None:
+    if as_json and out != "-":
+        json_line(counts)
+        return
+    text = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if isinstance(count, int))
+    # Where the batches go to stdout, words go to stderr.
+    typer.echo(text or "nothing to do", err=out == "-")

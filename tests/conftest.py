@@ -1,0 +1,9 @@
+"""Profiles of hypothesis; ``HYPOTHESIS_PROFILE=soak`` for the long search."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", parent=settings.get_profile("ordinary"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
