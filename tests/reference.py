@@ -19,9 +19,18 @@ from tests.reference_alerts import (
     od_of,
     see,
     state_of,
-)
+)  # fmt: skip
 from tests.reference_book import Book, Rules, ticks
-from tests.reference_fares import DAY, HOUR, Fare, Rejected, instant_text, read_fare, series_of
+from tests.reference_fares import (
+    DAY,
+    HOUR,
+    Fare,
+    Rejected,
+    day_of,
+    instant_text,
+    read_fare,
+    series_of,
+)  # fmt: skip
 
 LOCAL = "local@localhost"
 OPEN = ("pending", "cooling")
@@ -51,7 +60,7 @@ class Reference:
         self._alerts: dict[tuple[str, str], Alert] = {}
         self._rows: dict[tuple[int, int], Row] = {}
         self._serial = 0
-        self._clock: int | None = None
+        self._clock = 0
 
     # What people do
 
@@ -88,7 +97,9 @@ class Reference:
 
     def _evaluate(self, alert: Alert, *, resumed: bool = False) -> None:
         od = od_of(alert)
-        firing = evaluate(alert, self.book.believed(od), self.book.newest(od), resumed=resumed)
+        newest = self.book.newest(od)
+        still_to_depart = self.book.believed(od, day_of(newest or 0))
+        firing = evaluate(alert, still_to_depart, newest, resumed=resumed)
         if firing:
             self._record(alert, firing, evaluated=True)
 
@@ -118,13 +129,13 @@ class Reference:
         """Begin to count."""
         self.counts.clear()
         self.rejects.clear()
-        self._clock = None
+        self._clock = 0
 
     def ingest_file(self, lines: Iterable[Line], observed_at: int = 0, source: str = "default") -> None:
         """Take one file, line by line; ``observed_at`` (UTC ms) is for lines without a time of their own."""
         fares = [fare for line in lines if (fare := self._read(line, observed_at, source))]
         for fare in fares:
-            self._clock = max(self._clock or 0, fare["observed_at"])
+            self._clock = max(self._clock, fare["observed_at"])
         for tick in ticks(fares):
             self._tick(tick)
 
@@ -153,37 +164,41 @@ class Reference:
         row = self._rows.get(key)
         if row is None:
             row = {"alert": alert["serial"], "user": alert["user"], "ref": alert["ref"],
-                   "kind": alert["want"]["kind"], "revision": 0, "told": None, "fresh": True}  # fmt: skip
+                   "kind": alert["want"]["kind"], "revision": 0, "told_at": None, "told_price": None,
+                   "told_series": None, "fresh": True}  # fmt: skip
             self._rows[key] = row
         if not row["revision"] or row["edition"] != alert["edition"]:
             row["trigger"] = firing["trigger"]
         row.update(edition=alert["edition"], revision=row["revision"] + 1, evaluated=evaluated, status="pending",
                    release_at=None, fare=firing["fare"], old=firing["old"], at=firing["at"],
-                   unusual=firing["unusual"], shown=firing["fare"])  # fmt: skip
+                   unusual=firing["unusual"])  # fmt: skip
 
     # What users hear
 
     def end_run(self) -> dict[str, int]:
         """Tell what is still true, by the clock of the newest observation of this run; answers the run's counts."""
-        fresh = [row for row in self._rows.values() if row.pop("fresh", False)]
-        self.counts["notifications"] = len(fresh)
-        if self._clock is not None:
-            for serial in dict.fromkeys(row["alert"] for row in self._rows.values()):
-                self._tell(serial, self._clock)
+        self.tell()
         return {name: self.counts[name] for name in COUNTED}
 
-    def _tell(self, serial: int, now: int) -> None:
-        mine = [row for row in self._rows.values() if row["alert"] == serial]
-        alert = next((one for one in self._alerts.values() if one["serial"] == serial), None)
-        waiting = [row for row in mine if row["status"] in OPEN]
+    def tell(self) -> None:
+        """Judge what waits to be told. The clock is the newest time ever heard of: it never runs backwards."""
+        rows = self._rows.values()
+        self.counts["notifications"] += sum(row.pop("fresh", False) for row in rows)
+        now = max([self._clock, *(row["at"] for row in rows), *(row["told_at"] or 0 for row in rows)])
+        alerts = {alert["serial"]: alert for alert in self._alerts.values()}
+        for serial in {row["alert"] for row in rows}:
+            self._tell(alerts.get(serial), [row for row in rows if row["alert"] == serial], now)
+
+    def _tell(self, alert: Alert | None, mine: list[Row], now: int) -> None:
+        waiting = sorted((row for row in mine if row["status"] in OPEN), key=lambda row: row["at"])
         for row in waiting:
             if alert is None or alert["paused"] or row["edition"] != alert["edition"]:
                 row["status"] = "cancelled"
-        waiting = sorted((row for row in waiting if row["status"] in OPEN), key=lambda row: row["at"])
+        waiting = [row for row in waiting if row["status"] in OPEN]
         for row in waiting[:-1]:
             row["status"] = "superseded"
         if alert and waiting and (waiting[-1]["release_at"] or 0) <= now:
-            told = sorted((row["told"] for row in mine if row["told"]), key=lambda telling: telling["at"])
+            told = sorted((row for row in mine if row["told_at"] is not None), key=lambda row: row["told_at"])
             self._judge(waiting[-1], alert, told, now)
 
     def _judge(self, row: Row, alert: Alert, told: list[Row], now: int) -> None:
@@ -191,21 +206,21 @@ class Reference:
         if row["evaluated"] and any(_said(one, row["fare"]) for one in told):
             row["status"] = "already_told"
             return
-        best = self._best(row, alert)
+        best = self._best(row, alert, now)
         if best is None:
             row["status"] = "gone"
-        elif told and now < told[-1]["at"] + DAY and best["price"] * 10_000 > told[-1]["price"] * 9_500:
-            row.update(status="cooling", release_at=told[-1]["at"] + DAY)
+        elif told and now < told[-1]["told_at"] + DAY and best["price"] * 10_000 > told[-1]["told_price"] * 9_500:
+            row.update(status="cooling", release_at=told[-1]["told_at"] + DAY)
         else:
-            telling = {"at": now, "price": best["price"], "series": series_of(best)}
-            row.update(status="sent", shown=dict(best), told=telling)
+            row.update(status="sent", told_at=now, told_price=best["price"], told_series=series_of(best))
 
-    def _best(self, row: Row, alert: Alert) -> Fare | None:
+    def _best(self, row: Row, alert: Alert, now: int) -> Fare | None:
         """The fare to show: the best one known at or below the row's trigger; of an unknown date what was seen."""
         first, last = (date.fromisoformat(alert["want"][name]) for name in ("depart_from", "depart_to"))
-        known = cheapest_first(alert, self.book.believed(od_of(alert), first, last))
-        if known and known[0]["price"] <= row["trigger"]:
-            return known[0]
+        known = self.book.believed(od_of(alert), max(first, day_of(now)), last)
+        wanted = cheapest_first(alert, known)
+        if wanted and wanted[0]["price"] <= row["trigger"]:
+            return wanted[0]
         fare: Fare = row["fare"]
         return None if (fare["od"], fare["departure_date"]) in self.book.pages else fare
 
@@ -231,19 +246,20 @@ class Reference:
         return [_notification(row) for row in rows]
 
 
-def _said(telling: Row, fare: Fare) -> bool:
-    return bool(telling["series"] == series_of(fare) and telling["price"] <= fare["price"])
+def _said(told: Row, fare: Fare) -> bool:
+    return bool(told["told_series"] == series_of(fare) and told["told_price"] <= fare["price"])
 
 
 def _notification(row: Row) -> Row:
-    shown = row["shown"]
-    flights = {name: list(shown[name]) if shown[name] else None for name in ("outbound", "return")}
-    return {
-        "ref": row["ref"], "user": row["user"], "kind": row["kind"], "status": row["status"],
-        "revision": row["revision"], "origin": shown["origin"], "destination": shown["destination"],
-        "departure_date": shown["departure_date"].isoformat(),
-        "return_date": shown["return_date"].isoformat() if shown["return_date"] else None, "cabin": shown["cabin"],
-        "flights": flights if any(flights.values()) else None, "price_minor": shown["price"],
-        "old_price_minor": row["old"], "currency": shown["currency"], "trigger_minor": row["trigger"],
-        "observed_at": instant_text(row["at"]), "unusual": row["unusual"],
+    fare = row["fare"]
+    flights = {name: list(fare[name]) if fare[name] else None for name in ("outbound", "return")}
+    names = ("ref", "user", "kind", "status", "revision", "unusual")
+    return {name: row[name] for name in names} | {
+        "origin": fare["origin"], "destination": fare["destination"], "cabin": fare["cabin"],
+        "departure_date": fare["departure_date"].isoformat(),
+        "return_date": fare["return_date"].isoformat() if fare["return_date"] else None,
+        "flights": flights if fare["outbound"] else None, "price_minor": fare["price"],
+        "old_price_minor": row["old"], "currency": fare["currency"], "trigger_minor": row["trigger"],
+        "observed_at": instant_text(row["at"]), "told_price_minor": row["told_price"],
+        "told_at": None if row["told_at"] is None else instant_text(row["told_at"]),
     }  # fmt: skip

@@ -8,11 +8,10 @@ from typing import Any, Self
 from fms.alerts import Alerts
 from fms.channels.console import Console
 from fms.db.alerts import AlertRows
+from fms.db.local import open_router
 from fms.db.matching import SqlAlertLedger
-from fms.db.migrate import HEADS, History, current, upgrade
 from fms.db.notifications import SqlNotifications
 from fms.db.users import Users
-from fms.errors import Fatal
 from fms.model.clock import Clock, system_clock
 from fms.model.document import Reject
 from fms.model.ids import IdMint
@@ -21,16 +20,11 @@ from fms.pricebook.book import Book
 from fms.pricebook.sqlite import SqlitePageStore
 from fms.runlock import exclusive
 from fms.settings import Settings, load_settings
-from fms.shards.catalog import deal, fill_catalog, read_catalog
-from fms.shards.engine import open_engine, writing
-from fms.shards.ownership import owned_slots, take
-from fms.shards.router import Router, Shard
 from fms.stages.diff import Diff
 from fms.stages.ingest import Ingest
 from fms.stages.match import Match
 from fms.stages.notify import Notify
 
-CATALOG_FILE = "catalog.sqlite"
 PRICES_FILE = "prices.sqlite"
 
 
@@ -48,7 +42,7 @@ class Site:
         self.settings = settings
         self.clock = clock
         self.mint = IdMint(clock)
-        self.router = _open_router(settings)
+        self.router = open_router(settings.data, settings.shards)
         self.pages = SqlitePageStore(settings.data / PRICES_FILE)
         self.book = Book(self.pages)
         self.alert_rows = AlertRows(self.router, self.mint, clock)
@@ -103,60 +97,3 @@ def open_site(data: str | Path | None = None, **settings: Any) -> Site:
     Raises Fatal with one line: no access, a wrong setting, a database of a newer fms.
     """
     return Site(load_settings(None if data is None else Path(data), **settings))
-
-
-def _open_router(settings: Settings) -> Router:
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Fatal(f"{settings.data}: {error.strerror}") from None
-    # Two commands that open a new directory at once must not both deal out its slots.
-    with exclusive(settings.data / "open.lock", wait=True):
-        return _make_router(settings)
-
-
-def _make_router(settings: Settings) -> Router:
-    catalog = open_engine(f"sqlite:///{settings.data / CATALOG_FILE}")
-    try:
-        upgrade(catalog, History.CATALOG)
-        urls, owners = read_catalog(catalog)
-        if not owners:
-            urls, owners = _deal_out(settings, [f"local{number}" for number in range(settings.shards)])
-            fill_catalog(catalog, urls, deal(list(urls)))
-    finally:
-        catalog.dispose()
-    shards = {name: Shard(name, open_engine(_absolute(url, settings.data))) for name, url in urls.items()}
-    for shard in shards.values():
-        upgrade(shard.engine, History.SHARD)
-    return Router(shards, owners)
-
-
-def _deal_out(settings: Settings, names: list[str]) -> tuple[dict[str, str], list[str]]:
-    # The catalog is filled last: a start that was cut short begins again here, and finds rows that it made.
-    dealt = deal(names)
-    urls = {name: f"sqlite:///{name}.sqlite" for name in names}
-    for name, slots in dealt.items():
-        engine = open_engine(_absolute(urls[name], settings.data))
-        upgrade(engine, History.SHARD)
-        with writing(engine) as connection:
-            take(connection, sorted(set(slots) - owned_slots(connection)))
-        engine.dispose()
-    return urls, [name for name in names for _ in dealt[name]]
-
-
-def _absolute(url: str, data: Path) -> str:
-    # Local shards are named relative to the data directory, so that it can be moved.
-    name = url.removeprefix("sqlite:///")
-    return url if name == url or name.startswith("/") else f"sqlite:///{data.resolve() / name}"
-
-
-def revisions(settings: Settings) -> list[tuple[str, str | None, str]]:
-    """Each database of a data directory that exists: file, revision (None: none yet), the newest that fms knows."""
-    found = []
-    for path in sorted(settings.data.glob("*.sqlite")):
-        if path.name != PRICES_FILE:
-            history = History.CATALOG if path.name == CATALOG_FILE else History.SHARD
-            engine = open_engine(f"sqlite:///{path}")
-            found.append((path.name, current(engine), HEADS[history]))
-            engine.dispose()
-    return found

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 import fms
@@ -63,17 +62,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; answers the exit code. A user's error is one line on stderr, never a traceback."""
     try:
         code = app(args=None if argv is None else list(argv), prog_name="fms", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _fail("interrupted: run the same command again to finish", 130)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except typer.TyperException as error:
+        # A group without a command answers with its help, which is many lines and no error of its own.
+        text = error.format_message()
+        return _fail(text, error.exit_code, prefix="" if "\n" in text else "fms: ")
     except BrokenPipeError:
         # Whoever read our output has had enough. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (FmsError, OSError) as error:
         return _fail(_in_words(error), _code_of(error))
+    if code == 130:
+        return _fail("interrupted: run the same command again to finish", 130)
     return code if isinstance(code, int) else 0
 
 
@@ -87,6 +89,6 @@ def _code_of(error: FmsError | OSError) -> int:
     return 4 if isinstance(error, Fatal | OSError) else 2
 
 
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"fms: {message}", err=True)
+def _fail(message: str, code: int, prefix: str = "fms: ") -> int:
+    typer.echo(prefix + message, err=True)
     return code

@@ -25,12 +25,12 @@ def current(data: Data = None, as_json: Json = False) -> None:
 
 
 def _print_revisions(data: Data, *, as_json: bool) -> None:
-    from fms.bootstrap import revisions
+    from fms.db.local import revisions
     from fms.settings import load_settings
 
     settings = load_settings(data)
     columns = ("database", "revision", "newest")
-    rows = [dict(zip(columns, row, strict=True)) for row in revisions(settings)]
+    rows = [dict(zip(columns, row, strict=True)) for row in revisions(settings.data)]
     listing(rows, as_json=as_json, columns=columns, nothing=f"{settings.data}: no databases yet")
 
 

@@ -11,7 +11,10 @@ from fms.model.clock import parse_instant
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Directory of all state (or FMS_DATA; default: your data directory).", show_default=False
+        "--data",
+        metavar="DIR",
+        help="Directory of all state (or FMS_DATA; default: your data directory).",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line instead of text.")]
@@ -24,7 +27,7 @@ Replay = Annotated[
         help="Fares: .jsonl .csv (.gz) .parquet .arrow, or - for JSON lines on stdin. Further files may follow.",
     ),
 ]
-More = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="More files.", show_default=False)]
+More = Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More files.", show_default=False)]
 Mapping = Annotated[
     Path | None,
     typer.Option("--mapping", metavar="FILE", help="TOML file that says what the columns of a CSV file mean."),
@@ -36,7 +39,7 @@ ObservedAt = Annotated[
     ),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Fares a batch aims at.", show_default=False)
+    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Fares a batch aims at.", show_default=False)
 ]
 Rejects = Annotated[
     Path | None,

@@ -17,6 +17,21 @@ File = Sequence[Line]
 Rules = Mapping[str, Mapping[str, int]]
 _NUMBERS = count(1)
 
+ALERT_FIELDS = (
+    "ref", "user", "kind", "state", "trigger_minor", "reference_minor", "target_minor", "drop_bp", "drop_minor",
+    "origin", "destination", "depart_from", "depart_to", "currency", "trip_type", "cabin", "adults", "children",
+    "infants", "return_from", "return_to", "min_nights", "max_nights", "max_stops", "carriers_in", "carriers_out",
+    "last_price_minor", "last_fired_at",
+)  # fmt: skip
+"""What ``fms alerts list --json`` says of each alert, beside its id."""
+
+NOTIFICATION_FIELDS = (
+    "ref", "user", "kind", "status", "revision", "origin", "destination", "departure_date", "return_date", "cabin",
+    "flights", "price_minor", "old_price_minor", "currency", "trigger_minor", "observed_at", "unusual",
+    "told_at", "told_price_minor",
+)  # fmt: skip
+"""What ``fms notifications list --json`` says of each notification, beside its id; and what was told, and when."""
+
 
 class World(Protocol):
     """What the tests do to a site."""
@@ -59,14 +74,17 @@ class ReferenceSite:
     def import_alerts(self, alerts: Sequence[dict[str, Any]], *, update: bool = False) -> None:
         """See World."""
         self.reference.import_alerts(alerts, update=update)
+        self.reference.tell()
 
     def change(self, verb: str, ref: str) -> None:
         """See World."""
         getattr(self.reference, verb)(ref)
+        if verb != "delete":
+            self.reference.tell()
 
     def alerts(self) -> list[dict[str, Any]]:
         """See World."""
-        return self.reference.alerts()
+        return by_ref(self.reference.alerts())
 
     def notifications(self) -> list[dict[str, Any]]:
         """See World."""
@@ -102,18 +120,13 @@ class Site:
         """See World."""
         paths = [self._written(lines) for lines in files]
         if self.deliveries != 1:
-            return self._run_as_library(paths, alerts)
+            return run_repeatedly(self, paths, alerts)
         options = ["--alerts", str(self._written(alerts))] if alerts is not None else []
         options += ["--batch-size", str(self.batch_size)] if self.batch_size else []
         replayed = [part for path in paths for part in ("--replay", str(path))]
         text = self.fms("run", *replayed, *options, "--data", str(self.data), "--json")
         counts: dict[str, Any] = json.loads(text.splitlines()[-1])
         return counts
-
-    def _run_as_library(self, paths: Sequence[Path], alerts: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
-        if alerts is not None:
-            self.import_alerts(alerts)
-        return run_doubled(self.data, paths, self.batch_size, self.shards, self.deliveries)
 
     def import_alerts(self, alerts: Sequence[dict[str, Any]], *, update: bool = False) -> None:
         """See World."""
@@ -127,7 +140,7 @@ class Site:
         """See World."""
         listed = [json.loads(line) for line in self.fms("alerts", "list", "--json").splitlines()]
         assert [one["id"] for one in listed] == sorted(one["id"] for one in listed)
-        return sorted(listed, key=lambda one: (one["user"], one["ref"]))
+        return by_ref(listed)
 
     def notifications(self) -> list[dict[str, Any]]:
         """See World."""
@@ -141,9 +154,9 @@ class Site:
         from fms_cli.app import main
 
         out, err = StringIO(), StringIO()
-        with _environment(FMS_DATA=str(self.data), FMS_SHARDS=str(self.shards)):
-            with redirect_stdout(out), redirect_stderr(err):
-                code = main(list(arguments))
+        places = _environment(FMS_DATA=str(self.data), FMS_SHARDS=str(self.shards))
+        with places, redirect_stdout(out), redirect_stderr(err):
+            code = main(list(arguments))
         assert code == 0, f"fms {' '.join(arguments)}: {code}\n{err.getvalue()}"
         return out.getvalue()
 
@@ -154,15 +167,18 @@ class Site:
         return path
 
 
-def run_doubled(
-    data: Path, paths: Sequence[Path], batch_rows: int | None, shards: int, deliveries: int
-) -> dict[str, Any]:
-    """A run as library use, in which every stage is given every batch ``deliveries`` times."""
+def run_repeatedly(site: Site, paths: Sequence[Path], alerts: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
+    """A run as library use, in which every stage is given every batch ``site.deliveries`` times."""
     from fms.bootstrap import open_site
+    from fms.runs import replay
+    from fms.sources.open import open_source
+    from fms_cli.report import silent
 
-    rows = {} if batch_rows is None else {"batch_rows": batch_rows}
-    report: dict[str, Any] = open_site(data, shards=shards).run(files=list(paths), deliveries=deliveries, **rows)
-    return report
+    with open_site(site.data, shards=site.shards, batch_size=site.batch_size) as opened, opened.exclusive():
+        if alerts is not None:
+            opened.alerts.import_documents(list(enumerate(alerts, 1)), LOCAL)
+        sources = [open_source(str(path), None) for path in paths]
+        return replay(opened, sources, deliveries=site.deliveries, channel=silent()).document()
 
 
 @contextmanager
@@ -180,16 +196,12 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Notifications in an order that does not depend on ids."""
-    return sorted(rows, key=lambda row: json.dumps([row["observed_at"], row["ref"], row], sort_keys=True))
+    """Notifications, cut to the contract, in an order that does not depend on ids."""
+    cut = [{name: row[name] for name in NOTIFICATION_FIELDS} for row in rows]
+    return sorted(cut, key=lambda row: json.dumps([row["observed_at"], row["ref"], row], sort_keys=True))
 
 
-def same_as_listed(listed: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is listed, cut to the fields that are expected; more keys are allowed."""
-    names = expected[0].keys() if expected else ()
-    return in_order_of(expected, [{name: row[name] for name in names} for row in listed])
-
-
-def in_order_of(expected: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Notification rows are sorted again without their ids, alerts keep their order."""
-    return in_order(rows) if expected and "observed_at" in expected[0] else rows
+def by_ref(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Alerts, cut to the contract, in an order that does not depend on ids."""
+    cut = [{name: row[name] for name in ALERT_FIELDS} for row in rows]
+    return sorted(cut, key=lambda row: (row["user"], row["ref"]))

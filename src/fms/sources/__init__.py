@@ -1,0 +1,1 @@
+"""Where fares come from: JSON lines, CSV with a mapping, Parquet, Arrow IPC."""

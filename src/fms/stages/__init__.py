@@ -1,0 +1,1 @@
+"""The four verbs: ingest, diff, match, notify. A batch in, a batch out."""
