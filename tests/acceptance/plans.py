@@ -24,7 +24,7 @@ ELSEWHERE = next(route for route in _ROUTES if partition_of("-".join(route)) != 
 ROUTES = (*NEIGHBOURS, ELSEWHERE)
 
 PRICES = (
-    9_000, 9_900, 27_000, 28_214, 28_215, 28_499, 28_500, 28_501, 29_699, 29_700, 29_701, 29_850, 30_000, 30_001,
+    9_000, 9_900, 27_000, 28_215, 28_499, 28_500, 28_501, 29_699, 29_700, 29_701, 29_850, 30_000, 30_000, 30_001,
     30_150, 30_600, 30_601, 31_500, 36_000, 37_500, 45_000,
 )  # fmt: skip
 """Minor units around a target of 30,000, its 95 % and 102 %, a third of it, and what gives it after a drop."""
@@ -109,6 +109,7 @@ class _Drawing:
         self.products = draw(_products())
         self.now = 0  # half hours since the story began
         self.alerts: dict[str, dict[str, Any]] = {}
+        self.paused: set[str] = set()
         self.made = 0
 
     def new_alert(self) -> dict[str, Any]:
@@ -123,13 +124,13 @@ class _Drawing:
         return self.alerts[ref]
 
     def edited(self) -> dict[str, Any]:
-        before = self.alerts[self.any_ref()]
+        before = self.alerts[self.draw(st.sampled_from(sorted(self.alerts)))]
         market = {name: before[name] for name in ("origin", "destination", "trip_type")}
-        self.alerts[before["ref"]] = self.draw(_alert(before["ref"], market, before["kind"]))
-        return self.alerts[before["ref"]]
-
-    def any_ref(self) -> str:
-        return self.draw(st.sampled_from(sorted(self.alerts)))
+        after = self.draw(_alert(before["ref"], market, before["kind"]))
+        if self.draw(st.booleans()):
+            after = before | {name: after[name] for name in ("target_minor", "drop_bp", "drop_minor") if name in after}
+        self.alerts[before["ref"]] = after
+        return after
 
     def file(self) -> list[str | dict[str, Any]]:
         lines: list[str | dict[str, Any]] = [self.row(0)]
@@ -137,7 +138,7 @@ class _Drawing:
             back = self.draw(st.sampled_from((*[0] * 15, 1, 2, 26, 144, 145)))
             bad = self.draw(st.integers(0, 19)) == 19
             lines.append(self.draw(st.sampled_from(_BAD)) if bad else self.row(back))
-            self.now += self.draw(st.sampled_from((0, 0, 0, 0, 0, 1, 2, 6)))
+            self.now += self.draw(st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2)))
         return lines
 
     def row(self, back: int) -> dict[str, Any]:
@@ -149,20 +150,29 @@ class _Drawing:
         return product | {"observed_at": observed, "total_amount_minor": price}
 
     def step(self) -> Step:
-        verbs = ["run"] * 8 + ["import"] + ["edit", "pause", "resume", "delete", "again"] * bool(self.alerts)
-        verb = self.draw(st.sampled_from(verbs))
+        running = sorted(self.alerts.keys() - self.paused)
+        verbs = ["run"] * 8 + ["import"] + ["edit", "edit", "again", "delete"] * bool(self.alerts)
+        verb = self.draw(st.sampled_from([*verbs, *["pause"] * bool(running), *["resume"] * 3 * bool(self.paused)]))
         if verb == "run":
-            files = [self.file() for _ in range(self.draw(st.sampled_from((1, 1, 2))))]
-            alerts = [self.new_alert()] if self.draw(st.integers(0, 3)) == 3 else None
-            self.now += self.draw(st.sampled_from((0, 1, 2, 6, 12, 12, 24, 49, 145)))
-            return "run", {"files": files, "alerts": alerts}
-        if verb == "import":
-            return "import", [self.new_alert() for _ in range(self.draw(st.integers(1, 2)))]
-        if verb == "again":
-            return "import", [self.alerts[self.any_ref()]]
+            return "run", self.run()
+        if verb in ("import", "again"):
+            again = verb == "again"
+            return "import", [
+                self.alerts[self.draw(st.sampled_from(sorted(self.alerts)))] if again else self.new_alert()
+            ]
         if verb == "edit":
             return "edit", [self.edited()]
-        ref = self.any_ref()
+        return self.change(verb, running)
+
+    def run(self) -> dict[str, Any]:
+        files = [self.file() for _ in range(self.draw(st.sampled_from((1, 1, 2))))]
+        self.now += self.draw(st.sampled_from((0, 1, 2, 6, 6, 12, 12, 24, 49, 145)))
+        return {"files": files, "alerts": [self.new_alert()] if self.draw(st.integers(0, 3)) == 3 else None}
+
+    def change(self, verb: str, running: list[str]) -> Step:
+        among = {"pause": running, "resume": sorted(self.paused), "delete": sorted(self.alerts)}
+        ref = self.draw(st.sampled_from(among[verb]))
+        self.paused = self.paused | {ref} if verb == "pause" else self.paused - {ref}
         if verb == "delete":
             del self.alerts[ref]
         return verb, ref

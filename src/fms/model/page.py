@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from fms.errors import Fatal
 from fms.model.batch import I64
@@ -104,7 +105,7 @@ def newest_of(entries: Entries, counts: I64) -> I64:
     return newest
 
 
-def is_believed(seen: I64, believe: I64, newest: I64) -> "np.typing.NDArray[np.bool_]":
+def is_believed(seen: I64, believe: I64, newest: I64) -> npt.NDArray[np.bool_]:
     """Whether observations of that time (UTC ms) and belief (days) still count beside the page's newest one."""
-    old: np.typing.NDArray[np.bool_] = (believe > 0) & (newest - seen > believe * DAY_MS)
+    old: npt.NDArray[np.bool_] = (believe > 0) & (newest - seen > believe * DAY_MS)
     return ~old

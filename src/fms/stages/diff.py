@@ -1,0 +1,161 @@
+"""Diff: fares against the price book. What moved is passed on; the book follows when that is safe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fms.errors import Transient
+from fms.model.batch import I64, ints
+from fms.model.change import FIRST_SEEN, GONE, ROSE, ChangeBatch
+from fms.model.fare import FareBatch, market_column
+from fms.model.hashing import codes, mix
+from fms.model.page import MOST_DAYS, decode_pages, encode_pages, page_key
+from fms.model.rules import SourceRules
+from fms.ports import PageStore
+from fms.pricebook.describe import describe
+from fms.stages.compare import UNCHANGED, Compared, Observations, by_small, compare
+
+
+@dataclass
+class DiffCounts:
+    """What settled rows were. All but ``gone`` add up to the rows taken."""
+
+    duplicates: int = 0
+    late: int = 0
+    unchanged: int = 0
+    first_seen: int = 0
+    moved: int = 0
+    gone: int = 0
+
+    def add(self, other: "DiffCounts") -> None:
+        """Count another batch's rows too."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The pages that a batch touches: key, O&D (code in the batch) and day of each; the page of each row."""
+
+    keys: list[str]
+    od: I64
+    day: I64
+    of_row: I64
+
+
+@dataclass(frozen=True)
+class _Unsettled:
+    partition: int
+    version: int
+    pages: Mapping[str, bytes]
+    descriptions: Mapping[str, bytes]
+    counts: DiffCounts
+
+
+class Diff:
+    """The diff stage: ``process`` reads the price book and compares, ``settle`` writes it.
+
+    Args:
+        store: the price book's pages.
+        rules: of the sources of fares.
+        prime: load the book without passing changes on.
+
+    Attributes:
+        counts: what the rows of all settled batches were.
+    """
+
+    def __init__(self, store: PageStore, rules: SourceRules | None = None, *, prime: bool = False) -> None:
+        self._store = store
+        self._rules = rules or SourceRules()
+        self._prime = prime
+        self._unsettled: _Unsettled | None = None
+        self.counts = DiffCounts()
+
+    def process(self, batch: FareBatch) -> ChangeBatch:
+        """The changes that the batch makes, in the order that ``ChangeBatch`` states."""
+        self._unsettled = None
+        if not len(batch):
+            return _no_changes(batch.partition)
+        pages = _pages(batch)
+        version, stored = self._store.get(batch.partition, pages.keys)
+        found = _compared(batch, pages, stored, self._rules)
+        written = encode_pages(found.entries, found.counts.tolist())
+        moved = {key: new for key, new, old in zip(pages.keys, written, stored, strict=True) if new != old}
+        descriptions = describe(self._store, batch, pages.keys, found)
+        self._unsettled = _Unsettled(batch.partition, version, moved, descriptions, _counted(found))
+        return _no_changes(batch.partition) if self._prime else _changes(batch, pages, found)
+
+    def settle(self) -> None:
+        """Write the pages of the last ``process``. Raises Transient, with nothing written, if they moved meanwhile."""
+        last, self._unsettled = self._unsettled, None
+        if last is None:
+            return
+        if not self._store.put(last.partition, last.version, last.pages, last.descriptions):
+            raise Transient(f"somebody else wrote partition {last.partition} of the price book")
+        self.counts.add(last.counts)
+
+
+def _no_changes(partition: int) -> ChangeBatch:
+    return ChangeBatch(ChangeBatch.SCHEMA.empty_table().combine_chunks().to_batches()[0], partition)
+
+
+def _pages(batch: FareBatch) -> _Pages:
+    od, day = codes(batch.column("od")), ints(batch.column("departure_date"))
+    first, span = int(day.min()), int(day.max() - day.min()) + 1
+    found, of_row = np.unique(od * span + (day - first), return_inverse=True)
+    page_od, page_day = found // span, found % span + first
+    names = batch.column("od").dictionary.to_pylist()
+    keys = [page_key(names[code], day) for code, day in zip(page_od.tolist(), page_day.tolist(), strict=True)]
+    return _Pages(keys, page_od, page_day, of_row)
+
+
+def _compared(batch: FareBatch, pages: _Pages, stored: list[bytes | None], rules: SourceRules) -> Compared:
+    there = [number for number, page in enumerate(stored) if page is not None]
+    entries, found = decode_pages([pages.keys[number] for number in there], [page for page in stored if page])
+    counts = np.zeros(len(stored), np.int64)
+    counts[there] = found
+    return compare(entries, counts, _observations(batch, pages, rules))
+
+
+def _observations(batch: FareBatch, pages: _Pages, rules: SourceRules) -> Observations:
+    source = batch.column("source")
+    known = [rules.of(name) for name in source.dictionary.to_pylist()] + [rules.default]
+    code = codes(source)
+    return Observations(
+        page=pages.of_row,
+        series=batch.series,
+        price=ints(batch.column("price")),
+        at=ints(batch.column("observed_at")),
+        noise_bp=np.array([rule.noise_bp for rule in known])[code],
+        believe=np.array([min(rule.believe_days, MOST_DAYS) for rule in known])[code],
+    )
+
+
+def _counted(found: Compared) -> DiffCounts:
+    of_kind = np.bincount(found.kind, minlength=UNCHANGED + 1).tolist()
+    return DiffCounts(
+        duplicates=found.duplicates,
+        late=found.late,
+        unchanged=of_kind[UNCHANGED],
+        first_seen=of_kind[FIRST_SEEN],
+        moved=sum(of_kind[FIRST_SEEN + 1 : GONE]),
+        gone=len(found.gone.slot),
+    )
+
+
+def _changes(batch: FareBatch, pages: _Pages, found: Compared) -> ChangeBatch:
+    """News rows and the series that are gone, as one batch in order."""
+    news, gone = np.flatnonzero(found.kind <= ROSE), found.gone
+    slot = np.concatenate((found.slot[news], gone.slot))
+    kind = np.concatenate((found.kind[news], np.full(len(gone.slot), GONE, np.uint8)))
+    tick = np.concatenate((found.tick[news], gone.tick))
+    row = np.concatenate((found.row[news], np.zeros_like(gone.slot)))
+    old = np.concatenate((found.old[news], gone.price))
+    price = np.where(kind == GONE, 0, ints(batch.column("price"))[row])
+    at = np.concatenate((ints(batch.column("observed_at"))[found.row[news]], gone.at))
+    page, series = found.page[slot], found.series[slot]
+    order = _in_order(tick, kind, price, pages.day[page], series)
+    ...
