@@ -140,13 +140,14 @@ def market_column(data: pa.RecordBatch) -> U64:
     return mix(market, data.column("return_date").is_valid().to_numpy(zero_copy_only=False).astype(np.uint64))
 
 
-def series_column(data: pa.RecordBatch) -> U64:
+def series_column(data: pa.RecordBatch, market: U64 | None = None) -> U64:
     """The finest thing whose price can change, hashed; one uint64 a row, its upper 16 bits those of the market.
 
     A flight is identified by its designators; where none are known by carrier and departure time together; where
     neither is known the series is the market's lowest fare of the date. The three kinds never share a series.
+    ``market``: of the rows, if it is known already.
     """
-    market = market_column(data)
+    market = market_column(data) if market is None else market
     whole = mix(market, hash_ints(ints(data.column("departure_date"))))
     whole = mix(whole, hash_ints(ints(data.column("return_date"), null=-1)))
     whole = mix(whole, _flight_identity(data))
@@ -217,9 +218,14 @@ class FareBatch(Batch):
     SCHEMA: ClassVar[pa.Schema] = FARE_SCHEMA
 
     @cached_property
+    def market(self) -> U64:
+        """The market of each row."""
+        return market_column(self.data)
+
+    @cached_property
     def series(self) -> U64:
         """The series of each row."""
-        return series_column(self.data)
+        return series_column(self.data, self.market)
 
     @classmethod
     def of_fares(cls, fares: Sequence[Fare], partition: int = 0) -> "FareBatch":

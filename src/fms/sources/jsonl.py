@@ -7,11 +7,11 @@ way than the slow one (several objects in a line, NaN, text that is not UTF-8) i
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
 
 from fms.model.batch import I64
@@ -101,7 +101,7 @@ class Parser:
         if end - start <= FEW_LINES:
             return self._one_by_one(lines, start, end)
         edges = np.linspace(start, end, min(PARTS, end - start) + 1).astype(int).tolist()
-        return _joined([self._part(lines, *pair) for pair in zip(edges, edges[1:], strict=False)])
+        return _joined([self._part(lines, *pair) for pair in pairwise(edges)])
 
     def quick(self, lines: Lines, documents: I64) -> pa.Table | None:
         """One row for each of the ``documents`` among the lines; None if there is doubt."""
@@ -109,17 +109,17 @@ class Parser:
             return DOCUMENT_SCHEMA.empty_table()
         if not _looks_good(lines, documents):
             return None
-        table = self._strict(lines.data) or self._loose(lines.data)
+        table = self._parsed(lines.data)
         return table if table is not None and table.num_rows == len(documents) else None
 
-    def _strict(self, data: bytes) -> pa.Table | None:
-        """The documents, if they have no other fields than the ones seen so far."""
-        if self._others or not self._fields:
-            return None
-        try:
-            return _arrow(data, sorted(self._fields), "error")
-        except pa.ArrowInvalid as error:
-            return None if "unexpected field" in str(error) else _NOTHING
+    def _parsed(self, data: bytes) -> pa.Table | None:
+        if self._fields and not self._others:
+            try:
+                return _arrow(data, sorted(self._fields), "error")
+            except pa.ArrowInvalid as error:
+                if "unexpected field" not in str(error):
+                    return None
+        return self._loose(data)
 
     def _loose(self, data: bytes) -> pa.Table | None:
         """The documents, whatever fields they have."""
@@ -153,9 +153,6 @@ class Parser:
         """A line that is nested too deep for the slow way, as the quick way reads it."""
         table = self.quick(Lines(line + b"\n", 1), np.zeros(1, np.int64))
         return None if table is None else dict(table.to_pylist()[0])
-
-
-_NOTHING = pa.table({})
 
 
 def _arrow(data: bytes, fields: Sequence[str], others: str) -> pa.Table:

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fms.errors import Transient
-from fms.model.batch import I64, ints
+from fms.model.batch import I64, INSTANT, ints, one_batch
 from fms.model.change import FIRST_SEEN, GONE, ROSE, ChangeBatch
-from fms.model.fare import FareBatch, market_column
-from fms.model.hashing import codes, mix
+from fms.model.fare import FareBatch
+from fms.model.hashing import U64, codes, mix
 from fms.model.page import MOST_DAYS, decode_pages, encode_pages, page_key
 from fms.model.rules import SourceRules
 from fms.ports import PageStore
-from fms.pricebook.describe import describe
 from fms.stages.compare import UNCHANGED, Compared, Observations, by_small, compare
+from fms.stages.describe import describe
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Diff:
 
 
 def _no_changes(partition: int) -> ChangeBatch:
-    return ChangeBatch(ChangeBatch.SCHEMA.empty_table().combine_chunks().to_batches()[0], partition)
+    return ChangeBatch(one_batch(ChangeBatch.SCHEMA.empty_table()), partition)
 
 
 def _pages(batch: FareBatch) -> _Pages:
@@ -147,15 +147,52 @@ def _counted(found: Compared) -> DiffCounts:
 
 
 def _changes(batch: FareBatch, pages: _Pages, found: Compared) -> ChangeBatch:
-    """News rows and the series that are gone, as one batch in order."""
+    """The rows that are news and the series that are gone, as one batch in order."""
     news, gone = np.flatnonzero(found.kind <= ROSE), found.gone
-    slot = np.concatenate((found.slot[news], gone.slot))
+    row = np.concatenate((found.row[news], np.full(len(gone.slot), -1)))
     kind = np.concatenate((found.kind[news], np.full(len(gone.slot), GONE, np.uint8)))
+    slot = np.concatenate((found.slot[news], gone.slot))
     tick = np.concatenate((found.tick[news], gone.tick))
-    row = np.concatenate((found.row[news], np.zeros_like(gone.slot)))
-    old = np.concatenate((found.old[news], gone.price))
-    price = np.where(kind == GONE, 0, ints(batch.column("price"))[row])
+    price = np.where(row < 0, 0, ints(batch.column("price"))[row])
+    order = _in_order(tick, kind, price, pages.day[found.page[slot]], found.series[slot])
     at = np.concatenate((ints(batch.column("observed_at"))[found.row[news]], gone.at))
-    page, series = found.page[slot], found.series[slot]
-    order = _in_order(tick, kind, price, pages.day[page], series)
-    ...
+    old = np.concatenate((found.old[news], gone.price))
+    page = found.page[slot][order]
+    return _change_batch(
+        batch, pages, page, row[order], kind[order], found.series[slot][order], at[order], old[order]
+    )  # fmt: skip
+
+
+def _in_order(tick: I64, kind: npt.NDArray[np.uint8], price: I64, day: I64, series: U64) -> I64:
+    """By tick; within one gone, rose, the others; then by price, day and series."""
+    # Ranks make one number of three columns, which numpy sorts in a fifth of the time that lexsort takes.
+    rank = np.argsort(series)
+    rank = rank[by_small(day[rank] - day.min(initial=0))]
+    bits = len(rank).bit_length()
+    if int(price.max(initial=0)).bit_length() + bits > 63:
+        rank = rank[np.argsort(price[rank], kind="stable")]
+    else:
+        rank = rank[np.argsort(price[rank] << bits | np.arange(len(rank)))]
+    turn = tick * 3 + np.array([2, 2, 1, 0])[kind]
+    return rank[by_small(turn[rank])]
+
+
+def _change_batch(
+    batch: FareBatch, pages: _Pages, page: I64, row: I64, kind: npt.NDArray[np.uint8], series: U64, at: I64, old: I64
+) -> ChangeBatch:
+    gone = row < 0
+    known = batch.data.take(pa.array(row, mask=gone))
+    columns = {name: known.column(name) for name in known.schema.names}
+    # A page is only looked at because a row of the batch belongs there, so its O&D has a code in the batch.
+    od = pa.array(pages.od[page].astype(np.int32))
+    columns |= {
+        "kind": pa.array(kind),
+        "series": pa.array(series),
+        "change_id": pa.array(mix(series, at.view(np.uint64))),
+        "market": pa.array(np.where(gone, np.uint64(0), batch.market[row])),
+        "old_price": pa.array(old, mask=old < 0),
+        "od": pa.DictionaryArray.from_arrays(od, batch.column("od").dictionary),
+        "departure_date": pa.array(pages.day[page].astype(np.int32)).view(pa.date32()),
+        "observed_at": pa.array(at).view(INSTANT),
+    }
+    return ChangeBatch.of_columns(columns, batch.partition)

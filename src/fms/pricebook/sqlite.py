@@ -1,0 +1,139 @@
+"""A price book in one SQLite file, which other processes may read while one writes."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from fms.errors import Fatal, Transient
+
+FORMAT = 1
+"""Version of the tables. A file with a higher one is refused."""
+
+BUSY_SECONDS = 10
+KEYS_AT_ONCE = 500
+"""Keys in one query; older SQLite refuse more than 999."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS page (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS description (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS partition_version (partition INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+"""
+_SETTINGS = (
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    # Large pages and rare checkpoints: a quarter less time a batch than with the defaults.
+    "PRAGMA page_size = 16384",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA wal_autocheckpoint = 2000",
+    "PRAGMA cache_size = -65536",
+)
+
+
+class SqlitePageStore:
+    """Pages in the file ``path``, which is made if it is not there; its directory must be.
+
+    Raises Fatal if the file cannot be used, Transient if somebody else holds it for too long.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._translated():
+            self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        for setting in _SETTINGS:
+            self._connection.execute(setting)
+        with self._transaction("IMMEDIATE"):
+            for statement in _SCHEMA.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+            (found,) = self._connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+        if found > FORMAT:
+            raise Fatal(f"{self._path} was written by a newer fms (price book format {found}, here {FORMAT})")
+
+    def get(self, partition: int, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """See ``PageStore``."""
+        with self._translated(), self._transaction("DEFERRED"):
+            return self._version(partition), self._values("page", keys)
+
+    def describe(self, partition: int, keys: Sequence[str]) -> list[bytes | None]:  # noqa: ARG002  # keys say it all
+        """See ``PageStore``."""
+        with self._translated():
+            return self._values("description", keys)
+
+    def put(
+        self, partition: int, version: int, pages: Mapping[str, bytes | None], descriptions: Mapping[str, bytes | None]
+    ) -> bool:
+        """See ``PageStore``."""
+        with self._translated(), self._transaction("IMMEDIATE"):
+            if self._version(partition) != version:
+                return False
+            self._write("page", pages)
+            self._write("description", descriptions)
+            self._connection.execute("REPLACE INTO partition_version VALUES (?, ?)", (partition, version + 1))
+        return True
+
+    def keys(self, od: str | None = None) -> Iterator[str]:
+        """See ``PageStore``."""
+        first, end = ("", "\U0010ffff") if od is None else (f"{od}:", f"{od};")
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT key FROM page WHERE key >= ? AND key < ? ORDER BY key", (first, end)
+            ).fetchall()
+        return (key for (key,) in rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _version(self, partition: int) -> int:
+        query = "SELECT version FROM partition_version WHERE partition = ?"
+        row = self._connection.execute(query, (partition,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _values(self, table: str, keys: Sequence[str]) -> list[bytes | None]:
+        found: dict[str, bytes] = {}
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[start : start + KEYS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, value FROM {table} WHERE key IN ({marks})"  # noqa: S608  # table is a name of ours
+            found.update(self._connection.execute(query, some))
+        return [found.get(key) for key in keys]
+
+    def _write(self, table: str, values: Mapping[str, bytes | None]) -> None:
+        kept = [(key, value) for key, value in values.items() if value is not None]
+        self._connection.executemany(f"REPLACE INTO {table} VALUES (?, ?)", kept)
+        dropped = [(key,) for key, value in values.items() if value is None]
+        self._connection.executemany(f"DELETE FROM {table} WHERE key = ?", dropped)  # noqa: S608  # table is ours
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[None]:
+        self._connection.execute(f"BEGIN {mode}")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            busy = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            raise (Transient if busy else Fatal)(f"{self._path}: {error}") from error
