@@ -71,7 +71,7 @@ def play(step: Step, world: World) -> dict[str, Any]:
 @st.composite
 def _products(draw: st.DrawFn) -> list[dict[str, Any]]:
     found = []
-    for _ in range(draw(st.integers(2, 6))):
+    for _ in range(draw(st.integers(1, 4))):
         origin, destination = draw(st.sampled_from((*[NEIGHBOURS[0]] * 4, *ROUTES)))
         departs = draw(st.sampled_from((120, 120, 120, 12, 3)))
         flight = dict(draw(st.sampled_from(_FLIGHTS)))
@@ -134,7 +134,7 @@ class _Drawing:
 
     def file(self) -> list[str | dict[str, Any]]:
         lines: list[str | dict[str, Any]] = [self.row(0)]
-        for _ in range(self.draw(st.integers(0, 8))):
+        for _ in range(self.draw(st.integers(0, 6))):
             back = self.draw(st.sampled_from((*[0] * 15, 1, 2, 26, 144, 145)))
             bad = self.draw(st.integers(0, 19)) == 19
             lines.append(self.draw(st.sampled_from(_BAD)) if bad else self.row(back))
@@ -166,7 +166,7 @@ class _Drawing:
 
     def run(self) -> dict[str, Any]:
         files = [self.file() for _ in range(self.draw(st.sampled_from((1, 1, 2))))]
-        self.now += self.draw(st.sampled_from((0, 1, 2, 6, 6, 12, 12, 24, 49, 145)))
+        self.now += self.draw(st.sampled_from((1, 2, 6, 6, 12, 12, 24, 49, 145)))
         return {"files": files, "alerts": [self.new_alert()] if self.draw(st.integers(0, 3)) == 3 else None}
 
     def change(self, verb: str, running: list[str]) -> Step:
@@ -179,7 +179,7 @@ class _Drawing:
 
 
 @st.composite
-def plans(draw: st.DrawFn, longest: int = 10) -> Plan:
+def plans(draw: st.DrawFn, longest: int = 12) -> Plan:
     """A plan of a few steps, which ends with a run."""
     drawing = _Drawing(draw)
     steps: list[Step] = []

@@ -49,7 +49,9 @@ def with_frame(description: bytes, count: int, frame: bytes) -> bytes:
 def line_count(description: bytes) -> int:
     """How many lines the description holds, also of series that are gone. Raises Fatal if it cannot be read."""
     if len(description) < _HEADER.size or description[0] != _FORMAT:
-        raise Fatal(f"a description in the price book has a format that this version does not know: {description[:5]!r}")
+        raise Fatal(
+            f"a description in the price book has a format that this version does not know: {description[:5]!r}"
+        )
     return int(_HEADER.unpack_from(description)[1])
 
 

@@ -70,9 +70,7 @@ class Overlay:
                 raise _moved(partition)
         while self._waiting:
             partition, waiting = self._waiting.popitem()
-            if waiting.puts and not self._inner.put(
-                partition, waiting.begun_from, waiting.pages, waiting.descriptions
-            ):
+            if waiting.puts and not self._inner.put(partition, waiting.begun_from, waiting.pages, waiting.descriptions):
                 raise _moved(partition)
 
 

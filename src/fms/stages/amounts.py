@@ -15,7 +15,7 @@ from fms.stages.coded import Coded
 _DIGITS_AT_ONCE = 18
 """An integer of so many digits fits int64."""
 
-_NEGATIVE = re.compile(r"-\d{1,20}(?:\.\d{1,20})?", re.ASCII)
+_SIGNED = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,20}))?", re.ASCII)
 _TENS = 10 ** np.arange(_DIGITS_AT_ONCE + 1, dtype=np.int64)
 
 
@@ -85,17 +85,10 @@ def _scaled(value: I64, decimals: I64, exponents: I64) -> tuple[I64, npt.NDArray
 
 
 def _reason(text: str, currency: str) -> str:
-    if _NEGATIVE.fullmatch(text):
+    found = _SIGNED.fullmatch(text)
+    if not found:
+        return "bad_price"
+    sign, whole, fraction = found.groups("")
+    if sign or not (whole + fraction).strip("0"):
         return "price_not_positive"
-    try:
-        # With the currency that has the most digits, and all digits more than that cut: is it a number at all?
-        whole, _, fraction = text.partition(".")
-        parse_amount(text if not fraction else f"{whole}.{'0' * len(fraction)}", "UYW")
-    except Invalid as error:
-        if not str(error).startswith("amount"):
-            return "bad_price"
-    digits = EXPONENT.get(currency, 4)
-    whole, _, fraction = text.partition(".")
-    if fraction[digits:].strip("0"):
-        return "too_many_decimals"
-    return "price_out_of_range" if (whole + fraction).strip("0") else "price_not_positive"
+    return "too_many_decimals" if fraction[EXPONENT.get(currency, 4) :].strip("0") else "price_out_of_range"

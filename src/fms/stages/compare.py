@@ -29,7 +29,10 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows of a batch in input order. Page: a number from 0; price in minor units; at: UTC ms; the rule of its source."""
+    """Rows of a batch in input order.
+
+    Page: a number from 0; price in minor units; at: UTC ms; the rule of its source in basis points and days.
+    """
 
     page: I64
     series: U64
@@ -149,7 +152,7 @@ def _rounds(page: I64, tick: I64) -> Iterator[I64]:
     pairs, pair = np.unique(page * (int(tick.max()) + 1) + tick, return_inverse=True)
     of_page = pairs // (int(tick.max()) + 1)
     number = (np.arange(len(pairs)) - np.searchsorted(of_page, of_page))[pair]
-    order = np.argsort(number, kind="stable")
+    order: I64 = np.argsort(number, kind="stable")
     ends = np.cumsum(np.bincount(number)).tolist()
     return (order[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
@@ -248,4 +251,5 @@ def _slots(page: I64, series: U64) -> tuple[I64, I64]:
 
 def by_small(values: I64) -> I64:
     """A stable order of values from 0; quick if all are below 65,536."""
-    return np.argsort(values.astype(np.min_scalar_type(int(values.max(initial=0)))), kind="stable")
+    order: I64 = np.argsort(values.astype(np.min_scalar_type(int(values.max(initial=0)))), kind="stable")
+    return order

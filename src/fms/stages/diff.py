@@ -84,7 +84,7 @@ class Diff:
         found = _compared(batch, pages, stored, self._rules)
         written = encode_pages(found.entries, found.counts.tolist())
         moved = {key: new for key, new, old in zip(pages.keys, written, stored, strict=True) if new != old}
-        descriptions = describe(self._store, batch, pages.keys, found)
+        descriptions = describe(self._store, batch, dict(zip(pages.keys, stored, strict=True)), found)
         self._unsettled = _Unsettled(batch.partition, version, moved, descriptions, _counted(found))
         return _no_changes(batch.partition) if self._prime else _changes(batch, pages, found)
 
@@ -146,53 +146,71 @@ def _counted(found: Compared) -> DiffCounts:
     )
 
 
+@dataclass(frozen=True)
+class _News:
+    """Changes in columns: row of the batch (-1: gone), kind, tick, price (0: gone), old price (-1: none), and so on."""
+
+    row: I64
+    kind: npt.NDArray[np.uint8]
+    tick: I64
+    price: I64
+    old: I64
+    at: I64
+    page: I64
+    series: U64
+
+
 def _changes(batch: FareBatch, pages: _Pages, found: Compared) -> ChangeBatch:
     """The rows that are news and the series that are gone, as one batch in order."""
-    news, gone = np.flatnonzero(found.kind <= ROSE), found.gone
-    row = np.concatenate((found.row[news], np.full(len(gone.slot), -1)))
-    kind = np.concatenate((found.kind[news], np.full(len(gone.slot), GONE, np.uint8)))
-    slot = np.concatenate((found.slot[news], gone.slot))
-    tick = np.concatenate((found.tick[news], gone.tick))
-    price = np.where(row < 0, 0, ints(batch.column("price"))[row])
-    order = _in_order(tick, kind, price, pages.day[found.page[slot]], found.series[slot])
-    at = np.concatenate((ints(batch.column("observed_at"))[found.row[news]], gone.at))
-    old = np.concatenate((found.old[news], gone.price))
-    page = found.page[slot][order]
-    return _change_batch(
-        batch, pages, page, row[order], kind[order], found.series[slot][order], at[order], old[order]
-    )  # fmt: skip
+    news = _news(batch, found)
+    order = _in_order(news, pages.day)
+    return _change_batch(batch, pages, _News(*(getattr(news, one.name)[order] for one in fields(news))))
 
 
-def _in_order(tick: I64, kind: npt.NDArray[np.uint8], price: I64, day: I64, series: U64) -> I64:
+def _news(batch: FareBatch, found: Compared) -> _News:
+    told, gone = np.flatnonzero(found.kind <= ROSE), found.gone
+    row, slot = found.row[told], np.concatenate((found.slot[told], gone.slot))
+    return _News(
+        row=np.concatenate((row, np.full(len(gone.slot), -1))),
+        kind=np.concatenate((found.kind[told], np.full(len(gone.slot), GONE, np.uint8))),
+        tick=np.concatenate((found.tick[told], gone.tick)),
+        price=np.concatenate((ints(batch.column("price"))[row], np.zeros_like(gone.slot))),
+        old=np.concatenate((found.old[told], gone.price)),
+        at=np.concatenate((ints(batch.column("observed_at"))[row], gone.at)),
+        page=found.page[slot],
+        series=found.series[slot],
+    )
+
+
+def _in_order(news: _News, day_of_page: I64) -> I64:
     """By tick; within one gone, rose, the others; then by price, day and series."""
     # Ranks make one number of three columns, which numpy sorts in a fifth of the time that lexsort takes.
-    rank = np.argsort(series)
-    rank = rank[by_small(day[rank] - day.min(initial=0))]
+    day = day_of_page[news.page]
+    rank = np.argsort(news.series)
+    rank = rank[by_small(day[rank] - day_of_page.min())]
     bits = len(rank).bit_length()
-    if int(price.max(initial=0)).bit_length() + bits > 63:
-        rank = rank[np.argsort(price[rank], kind="stable")]
+    if int(news.price.max(initial=0)).bit_length() + bits > 63:
+        rank = rank[np.argsort(news.price[rank], kind="stable")]
     else:
-        rank = rank[np.argsort(price[rank] << bits | np.arange(len(rank)))]
-    turn = tick * 3 + np.array([2, 2, 1, 0])[kind]
+        rank = rank[np.argsort(news.price[rank] << bits | np.arange(len(rank)))]
+    turn = news.tick * 3 + np.array([2, 2, 1, 0])[news.kind]
     return rank[by_small(turn[rank])]
 
 
-def _change_batch(
-    batch: FareBatch, pages: _Pages, page: I64, row: I64, kind: npt.NDArray[np.uint8], series: U64, at: I64, old: I64
-) -> ChangeBatch:
-    gone = row < 0
-    known = batch.data.take(pa.array(row, mask=gone))
+def _change_batch(batch: FareBatch, pages: _Pages, news: _News) -> ChangeBatch:
+    gone = news.row < 0
+    known = batch.data.take(pa.array(news.row, mask=gone))
     columns = {name: known.column(name) for name in known.schema.names}
     # A page is only looked at because a row of the batch belongs there, so its O&D has a code in the batch.
-    od = pa.array(pages.od[page].astype(np.int32))
+    od = pa.array(pages.od[news.page].astype(np.int32))
     columns |= {
-        "kind": pa.array(kind),
-        "series": pa.array(series),
-        "change_id": pa.array(mix(series, at.view(np.uint64))),
-        "market": pa.array(np.where(gone, np.uint64(0), batch.market[row])),
-        "old_price": pa.array(old, mask=old < 0),
+        "kind": pa.array(news.kind),
+        "series": pa.array(news.series),
+        "change_id": pa.array(mix(news.series, news.at.view(np.uint64))),
+        "market": pa.array(np.where(gone, np.uint64(0), batch.market[news.row])),
+        "old_price": pa.array(news.old, mask=news.old < 0),
         "od": pa.DictionaryArray.from_arrays(od, batch.column("od").dictionary),
-        "departure_date": pa.array(pages.day[page].astype(np.int32)).view(pa.date32()),
-        "observed_at": pa.array(at).view(INSTANT),
+        "departure_date": pa.array(pages.day[news.page].astype(np.int32)).view(pa.date32()),
+        "observed_at": pa.array(news.at).view(INSTANT),
     }
     return ChangeBatch.of_columns(columns, batch.partition)

@@ -26,7 +26,7 @@ def parse_instants(column: Coded) -> tuple[I64, Mask]:
     if len(column.texts) < MANY:
         return column.numbers(_parse)
     texts = np.array([text.encode() for text in column.texts], object)
-    lengths = np.array([len(text) for text in texts])
+    lengths = np.array([len(text) for text in texts], np.int64)
     values, bad = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts) + 1, bool)
     for length, shape in _SHAPES.items():
         places = np.flatnonzero(lengths == length)

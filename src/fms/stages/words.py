@@ -5,12 +5,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fms.errors import Invalid
+from fms.model.money import exponent_of
 
 FLIGHT_MARK = "\x1f"
 """Stands between the flights of a list while it is one text."""
 
 MOST_FLIGHTS = 9
 LONGEST_BRAND = 64
+PRICE_BASES = ["itinerary", "from", "market"]
 
 _ICAO = {"RYR": "FR", "EZY": "U2", "EJU": "EC", "WZZ": "W6", "VLG": "VY", "DLH": "LH", "BAW": "BA", "AFR": "AF"}
 """Three-letter designators that sources mix with those of two characters."""
@@ -51,9 +53,15 @@ carrier = _of_pattern(r"[A-Z][A-Z0-9]|[0-9][A-Z]")
 departure_time = _of_pattern(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 source = _of_pattern(r"[a-z][a-z0-9_]{1,31}")
 cabin = _one_of("economy", "premium_economy", "business", "first")
-price_basis = _one_of("itinerary", "from", "market")
+price_basis = _one_of(*PRICE_BASES)
 trip_type = _one_of("one_way", "round_trip")
 _country = _of_pattern(r"[A-Z]{2}")
+
+
+def currency(text: str) -> str:
+    """A code of ISO 4217."""
+    exponent_of(text)
+    return text
 
 
 def point_of_sale(text: str) -> str:
