@@ -66,7 +66,8 @@ def series_of(one: Fare) -> int:
 def change(kind: int = FELL, old_price: int | None = None, **changes: Any) -> Change:
     """A change of ``fare(**changes)``."""
     one = fare(**changes)
-    return Change(kind, series_of(one), old_price, one)
+    series = series_of(one)
+    return Change(kind, series, hash((series, one.observed_at, one.price)) & (2**64 - 1), old_price, one)
 
 
 def alert(kind: str = "target", amount: int = 40_000, user_id: UUID | None = None, **changes: Any) -> Alert:
@@ -86,7 +87,6 @@ def alert(kind: str = "target", amount: int = 40_000, user_id: UUID | None = Non
 
 def change_batch(changes: list[Change]) -> ChangeBatch:
     """Changes as a batch, in the order given; market and series as diff would make them."""
-    import numpy as np
     import pyarrow as pa
 
     from fms.model.fare import fare_columns, market_column
@@ -95,7 +95,7 @@ def change_batch(changes: list[Change]) -> ChangeBatch:
     columns = fare_columns([one.fare for one in changes]) | {
         "kind": pa.array([one.kind for one in changes], pa.uint8()),
         "series": pa.array([one.series for one in changes], pa.uint64()),
-        "change_id": pa.array(np.arange(len(changes), dtype=np.uint64)),
+        "change_id": pa.array([one.id for one in changes], pa.uint64()),
         "market": pa.array(market_column(fares.data)),
         "old_price": pa.array([one.old_price for one in changes], pa.int64()),
     }

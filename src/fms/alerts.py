@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from fms.db.users import Users
 from fms.errors import Invalid, NotFound
 from fms.model.alert import MARKET_FIELDS, Alert, AlertState, Unmet, verdict
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
+from fms.model.alert_file import read_alert_file
 from fms.model.clock import Clock
 from fms.model.evaluation import evaluate, excluded_by, wanted
 from fms.model.fare import Fare
@@ -66,33 +68,36 @@ class Alerts:
         self._mint = mint
         self._clock = clock
 
-    def import_documents(
-        self, documents: Sequence[tuple[int, object]], email: str, *, update: bool = False
-    ) -> Imported:
-        """Import objects of an alert file for a user, all or none.
+    def import_file(self, path: Path, email: str, *, update: bool = False) -> Imported:
+        """Import an alert file for a user, all of it or nothing; the user is made if new.
 
         Args:
-            documents: line number and parsed object.
-            email: whose alerts they become; the user is made if new.
+            path: JSON lines.
+            email: whose alerts they become.
             update: whether a known ``ref`` with other content is edited; else it is refused.
 
-        Raises Invalid with line and field. Evaluations are owed afterwards: see ``evaluate_owed``.
+        Raises Invalid with file, line and field. Evaluations are owed afterwards: see ``evaluate_owed``.
         """
-        asked = _checked(documents)
+        return self.import_wishes(read_alert_file(path), email, update=update)
+
+    def import_wishes(
+        self, wishes: Sequence[tuple[str, AlertDocument]], email: str, *, update: bool = False
+    ) -> Imported:
+        """Import checked alerts, each with its place for errors; see ``import_file``."""
         user = self._users.find_or_add(email)
         mine = {alert.ref: alert for alert in self._rows.all(user.id)}
         new, edits = [], []
-        for line, wish in asked:
+        for place, wish in wishes:
             before = mine.get(wish.ref)
             if before is None:
                 new.append(self._made(wish, user))
             elif not wish.same_as(before):
-                _check_edit(line, before, wish, update=update)
+                _check_edit(f"{place}: ", before, wish, update=update)
                 edits.append((before.id, wish))
         self._rows.add(new)
         for alert_id, wish in edits:
             self._rewrite(alert_id, wish)
-        return Imported(len(new), len(edits), len(asked) - len(new) - len(edits))
+        return Imported(len(new), len(edits), len(wishes) - len(new) - len(edits))
 
     def _made(self, wish: AlertDocument, user: User) -> Alert:
         alert_id = self._mint.new(slot_of_od(wish.criteria.od))
@@ -129,7 +134,7 @@ class Alerts:
     def edit(self, alert: Alert, changes: Mapping[str, Any]) -> Alert:
         """Change fields of the alert file; raises Invalid with the field, also for one that forms the market."""
         wish = parse_alert(document_of(alert) | dict(changes))
-        _check_edit(None, alert, wish, update=True)
+        _check_edit("", alert, wish, update=True)
         return self._rewrite(alert.id, wish)
 
     def pause(self, alert: Alert) -> Alert:
@@ -173,7 +178,7 @@ class Alerts:
     def explain(self, alert: Alert) -> Explanation:
         """The alert against the best known fares."""
         known = self._fares.known(alert.criteria.od)
-        fares = wanted(alert, known.fares)
+        fares = wanted(alert, known.fares, known.newest or 0)
         excluded = excluded_by(alert, known.fares)
         return Explanation(alert, len(known.fares), known.newest, [one.fare for one in fares[:5]], excluded)
 
@@ -193,30 +198,14 @@ class Alerts:
         return None
 
 
-def _checked(documents: Sequence[tuple[int, object]]) -> list[tuple[int, AlertDocument]]:
-    asked: list[tuple[int, AlertDocument]] = []
-    lines: dict[str, int] = {}
-    for line, document in documents:
-        try:
-            wish = parse_alert(document)
-        except Invalid as error:
-            raise Invalid(f"line {line}: {error}") from None
-        if wish.ref in lines:
-            raise Invalid(f"line {line}: ref: {wish.ref!r} is already on line {lines[wish.ref]}")
-        lines[wish.ref] = line
-        asked.append((line, wish))
-    return asked
-
-
-def _check_edit(line: int | None, before: Alert, wish: AlertDocument, *, update: bool) -> None:
-    where = f"line {line}: " if line is not None else ""
+def _check_edit(place: str, before: Alert, wish: AlertDocument, *, update: bool) -> None:
     if not update:
-        raise Invalid(f"{where}ref: {wish.ref!r} is known with other content; --update edits it")
+        raise Invalid(f"{place}ref: {wish.ref!r} is known with other content; --update edits it")
     if wish.kind != before.kind:
-        raise Invalid(f"{where}kind: cannot be changed; delete {wish.ref!r} and make a new alert")
+        raise Invalid(f"{place}kind: cannot be changed; delete {wish.ref!r} and make a new alert")
     for name in MARKET_FIELDS:
         if getattr(wish.criteria, name) != getattr(before.criteria, name):
-            raise Invalid(f"{where}{name}: cannot be changed; delete {wish.ref!r} and make a new alert")
+            raise Invalid(f"{place}{name}: cannot be changed; delete {wish.ref!r} and make a new alert")
 
 
 def _let_go(state: AlertState) -> AlertState:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -71,11 +70,10 @@ def replay(
     pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
     _evaluate(site, notify)
     for source in sources:
-        with closing(ingest.batches(source)) as batches:
-            for batch in batches:
-                pipeline.feed(batch)
-                # Alerts that were made or edited meanwhile are judged between two batches, never within one.
-                _evaluate(site, notify)
+        for batch in ingest.batches(source):
+            pipeline.feed(batch)
+            # Alerts that were made or edited meanwhile are judged between two batches, never within one.
+            _evaluate(site, notify)
     notify.deliver(ingest.counts.newest or 0)
     return _report(ingest, diff, notify, time.perf_counter() - started)
 

@@ -35,11 +35,9 @@ def import_(
 ) -> None:
     """Import an alert file: all of it, or nothing if a line has an error."""
     from fms.bootstrap import open_site
-    from fms_cli.alertfile import import_alerts, read_alerts
 
-    documents = read_alerts(file)
     with open_site(data) as site:
-        done = import_alerts(site.alerts, file, documents, user, update=update)
+        done = site.alerts.import_file(file, user, update=update)
         _evaluate(site, as_json=as_json)
     counts = {"added": done.added, "updated": done.updated, "unchanged": done.unchanged}
     if as_json:

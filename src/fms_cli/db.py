@@ -37,14 +37,14 @@ def _print_revisions(data: Data, *, as_json: bool) -> None:
 @app.command()
 def maintain(data: Data = None, as_json: Json = False) -> None:
     """Delete what is older than its retention (settings keep_…), and pages of flights that have departed."""
-    from fms.pricebook.maintain import drop_departed
-
     from fms.bootstrap import open_site
     from fms.db.retention import maintain as delete_old
+    from fms.pricebook.maintain import drop_departed
 
     with open_site(data) as site, site.exclusive():
-        deleted = delete_old(site.router, site.settings, site.notifications.newest())
-        deleted["page"] = drop_departed(site.pages)
+        newest = site.notifications.newest()
+        deleted = delete_old(site.router, site.settings, newest)
+        deleted["page"] = drop_departed(site.pages, newest)
     if as_json:
         json_line(deleted)
     else:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from fms_cli.alertfile import import_alerts, read_alerts
 from fms_cli.options import LOCAL_USER, Data
 
 MARK = "made-by-fms-demo"
@@ -24,9 +23,8 @@ def demo(data: Data = None) -> None:
 
     directory = _emptied(data or user_data_dir() / "demo")
     with open_site(directory) as site, site.exclusive():
-        documents = read_alerts(alerts())
-        import_alerts(site.alerts, alerts(), documents, LOCAL_USER)
-        typer.echo(f"{len(documents)} alerts, then three days of fares. What is told:\n")
+        done = site.alerts.import_file(alerts(), LOCAL_USER)
+        typer.echo(f"{done.added} alerts, then three days of fares. What is told:\n")
         report = replay(site, [open_source(str(fares()), None)])
     show(report, None)
     _show_next(directory)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import typer
-from fms.model.document import Reject
 from fms.sources.open import open_source
 
 from fms.alerts import Explanation
@@ -11,6 +10,7 @@ from fms.bootstrap import Site
 from fms.errors import Invalid
 from fms.model.alert import Alert
 from fms.model.clock import format_instant
+from fms.model.document import Reject
 from fms.model.fare import Fare
 from fms.model.money import format_amount
 from fms_cli.documents import alert_document, price_document

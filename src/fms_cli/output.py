@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from fms.model.document import Block, Source
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from fms.model.document import Block, Source
 
 
 def json_line(document: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import typer
-from fms.model.document import REASONS
 
 from fms.channels.console import Console
+from fms.model.document import REASONS
 from fms.runs import Report
 from fms_cli.output import table
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from fms_cli.alertfile import import_alerts, read_alerts
 from fms_cli.options import (
     LOCAL_USER,
     BatchSize,
@@ -43,20 +42,19 @@ def run(
 ) -> None:
     """Replay files of fares: check, compare, match, and tell what fired. State carries over to the next run."""
     from fms.sources.open import open_source
-    from fms.sources.rejects import rejects_file
 
     from fms.bootstrap import open_site
     from fms.runs import replay as replay_files
+    from fms.sources.rejects import rejects_file
     from fms_cli.report import show, silent
 
     sources = [open_source(name, mapping) for name in files(replay, more)]
-    wishes = read_alerts(alerts) if alerts else []
     at = instant(observed_at)
     with ExitStack() as stack:
         site = stack.enter_context(open_site(data, batch_size=batch_size))
         stack.enter_context(site.exclusive())
         if alerts:
-            import_alerts(site.alerts, alerts, wishes, LOCAL_USER)
+            site.alerts.import_file(alerts, LOCAL_USER)
         on_reject = stack.enter_context(rejects_file(rejects)) if rejects else None
         shown = stack.enter_context(watched(sources))
         report = replay_files(

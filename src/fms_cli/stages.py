@@ -41,11 +41,11 @@ def ingest(
 ) -> None:
     """Check and normalise files of fares; without --out only check them and print the counts."""
     from fms.sources.open import open_source
-    from fms.sources.rejects import rejects_file
-    from fms.stages.ingest import Ingest
 
     from fms.model.fare import FareBatch
     from fms.settings import load_settings
+    from fms.sources.rejects import rejects_file
+    from fms.stages.ingest import Ingest
     from fms_cli.report import show_rejected
 
     settings = load_settings(data, batch_size=batch_size)
@@ -75,12 +75,11 @@ def ingest(
 
 def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None:
     """Compare fares with the price book; the book moves on once OUT is safely in place."""
-    from fms.pricebook.overlay import Overlay
-    from fms.stages.diff import Diff
-
     from fms.bootstrap import open_site
     from fms.model.change import ChangeBatch
     from fms.model.fare import FareBatch
+    from fms.pricebook.overlay import Overlay
+    from fms.stages.diff import Diff
     from fms.stages.follow import through
 
     with open_site(data) as site, site.exclusive():

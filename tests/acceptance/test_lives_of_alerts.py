@@ -6,18 +6,7 @@ Every life is lived twice: by the product, and by the row-by-row reference.
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.acceptance.harness import ReferenceSite, Rules, Site, World
 from tests.acceptance.story import Life, day, fare, flights_of
-
-RULES: Rules = {"fx": {"noise_bp": 100}}
-
-
-@pytest.fixture(params=["reference", "product"])
-def life(request: pytest.FixtureRequest, tmp_path: Path) -> Life:
-    world: World = ReferenceSite(RULES) if request.param == "reference" else Site(tmp_path / "site", RULES)
-    return Life(world)
 
 
 def test_a_fortnight_of_six_flights_a_day_moving_every_six_hours_tells_only_what_is_news(life: Life) -> None:

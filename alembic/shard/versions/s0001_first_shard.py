@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("fired_at", sa.BigInteger(), nullable=True),
         sa.Column("fired_price", sa.BigInteger(), nullable=True),
         sa.Column("fired_unusual", sa.Boolean(), nullable=False),
+        sa.Column("last_change", sa.BigInteger(), nullable=True),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("snoozed_until", sa.BigInteger(), nullable=True),
         sa.Column("evaluate_at", sa.BigInteger(), nullable=True),
@@ -122,6 +123,7 @@ def upgrade() -> None:
         sa.Column("group_id", sa.Uuid(), nullable=True),
         sa.Column("told_at", sa.BigInteger(), nullable=True),
         sa.Column("told_price", sa.BigInteger(), nullable=True),
+        sa.Column("told_series", sa.BigInteger(), nullable=True),
         sa.Column("told", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notification")),
@@ -191,7 +193,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_account", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_user_account_slot"), ["slot"], unique=False)
-
 
 
 def downgrade() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from fms.db.outbox import chunks, mark_handed_over, waiting_rows
 from fms.db.rows import message_of, message_values
-from fms.db.tables import notification, outbox
+from fms.db.tables import notification, outbox, signed, unsigned
 from fms.db.users import users_by_id
 from fms.model.clock import DAY_MS
 from fms.model.fare_document import fare_from_json, fare_to_json
@@ -136,9 +136,12 @@ def _inbox(
 def notification_of(row: Row[Any]) -> Notification:
     """The notification of a row."""
     told = None if row.told is None else fare_from_json(row.told)
-    return Notification(message=message_of(row), told=told, **{name: getattr(row, name) for name in _TELLING})
+    series = None if row.told_series is None else unsigned(row.told_series)
+    telling = {name: getattr(row, name) for name in _TELLING}
+    return Notification(message=message_of(row), told=told, told_series=series, **telling)
 
 
 def _telling(row: Notification) -> dict[str, Any]:
     told = None if row.told is None else fare_to_json(row.told)
-    return {name: getattr(row, name) for name in _TELLING} | {"told": told}
+    series = None if row.told_series is None else signed(row.told_series)
+    return {name: getattr(row, name) for name in _TELLING} | {"told": told, "told_series": series}

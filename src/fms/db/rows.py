@@ -19,6 +19,7 @@ _STATE = (
     "threshold", "trigger", "reference", "learning_since", "armed_since", "holder_departure",
     "fired_at", "fired_price", "fired_unusual",
 )  # fmt: skip
+_HASHES = ("holder", "last_change")
 _MESSAGE = (
     "alert_id", "user_id", "ref", "kind", "edition", "hour", "revision", "old_price", "trigger", "threshold",
     "unusual", "evaluated",
@@ -52,8 +53,8 @@ def alert_values(alert: Alert) -> dict[str, Any]:
 
 def state_values(state: AlertState) -> dict[str, Any]:
     """The columns of what an alert remembers."""
-    holder = None if state.holder is None else signed(state.holder)
-    return {name: getattr(state, name) for name in _STATE} | {"holder": holder}
+    hashes = {name: None if (value := getattr(state, name)) is None else signed(value) for name in _HASHES}
+    return {name: getattr(state, name) for name in _STATE} | hashes
 
 
 def alert_of(row: Row[Any]) -> Alert:
@@ -66,8 +67,10 @@ def alert_of(row: Row[Any]) -> Alert:
         carriers_out=_codes(row.carriers_out),
         **{name: getattr(row, name) for name in _CRITERIA},
     )
-    holder = None if row.holder is None else unsigned(row.holder)
-    state = AlertState(holder=holder, **{name: getattr(row, name) for name in _STATE})
+    hashes: dict[str, Any] = {
+        name: None if (value := getattr(row, name)) is None else unsigned(value) for name in _HASHES
+    }
+    state = AlertState(**hashes, **{name: getattr(row, name) for name in _STATE})
     return Alert(
         id=row.id,
         user_id=row.user_id,

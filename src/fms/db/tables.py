@@ -83,6 +83,7 @@ alert = Table(
     Column("fired_at", BigInteger),
     Column("fired_price", BigInteger),
     Column("fired_unusual", Boolean, nullable=False),
+    Column("last_change", BigInteger),
     Column("paused", Boolean, nullable=False),
     Column("snoozed_until", BigInteger),
     Column("evaluate_at", BigInteger),  # an evaluation is owed since then
@@ -159,6 +160,7 @@ notification = Table(
     Column("group_id", Uuid),  # what was told together
     Column("told_at", BigInteger),
     Column("told_price", BigInteger),
+    Column("told_series", BigInteger),
     Column("told", Text),  # JSON of the fare that was shown; its observed_at is when it was last seen
     Column("version", BigInteger, nullable=False),
     Index(None, "slot"),

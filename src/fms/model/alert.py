@@ -166,6 +166,7 @@ class AlertState:
         fired_at: observation time of the last firing; stays when the alert is re-armed.
         fired_price: the price of the last firing.
         fired_unusual: the last firing may have been a mistake of the source.
+        last_change: id of the last change that altered any of this. Whoever is given it again goes on after it.
     """
 
     threshold: int | None = None
@@ -178,6 +179,7 @@ class AlertState:
     fired_at: int | None = None
     fired_price: int | None = None
     fired_unusual: bool = False
+    last_change: int | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class Change:
 
     kind: int
     series: int
+    id: int
     old_price: int | None
     fare: Fare
 
@@ -64,6 +65,11 @@ class ChangeBatch(Batch):
         return self.column("series").to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
 
     @cached_property
+    def ids(self) -> U64:
+        """The id of each row: of the series, the time and the new price (0: gone)."""
+        return self.column("change_id").to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
+
+    @cached_property
     def view(self) -> "ChangeRows":
         """Row access, decoded once."""
         return ChangeRows(self)
@@ -86,6 +92,7 @@ class ChangeRows:
         return Change(
             kind=int(self._batch.kinds[row]),
             series=int(self._batch.series[row]),
+            id=int(self._batch.ids[row]),
             old_price=None if old < 0 else old,
             fare=self._fares[row],
         )

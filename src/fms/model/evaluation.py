@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from fms.model.alert import TARGET, Alert, AlertState, verdict
 from fms.model.change import FIRST_SEEN, Change
+from fms.model.clock import date_of, utc_day
 from fms.model.fare import Fare
 from fms.model.fold import Firing, fire, threshold_from
 
@@ -17,9 +18,15 @@ class KnownFare:
     fare: Fare
 
 
-def wanted(alert: Alert, known: Iterable[KnownFare]) -> list[KnownFare]:
-    """The fares that the alert wants, at any price: the cheapest first, then the earlier departure, then the hash."""
-    fares = [found for found in known if verdict(alert.criteria, found.fare) is None]
+def wanted(alert: Alert, known: Iterable[KnownFare], at: int) -> list[KnownFare]:
+    """The fares that the alert wants, at any price: the cheapest first, then the earlier departure, then the hash.
+
+    What departed before the UTC day of ``at`` (ms) is left out: a page that nobody refreshes still believes it.
+    """
+    today = date_of(utc_day(at))
+    fares = [
+        found for found in known if found.fare.departure_date >= today and verdict(alert.criteria, found.fare) is None
+    ]
     return sorted(fares, key=lambda found: (found.fare.price, found.fare.departure_date, found.series))
 
 
@@ -34,7 +41,7 @@ def evaluate(
         newest: the newest observation of its O&D; older changes do not fire it any more. None: nothing known.
         resume: keep reference and threshold, instead of measuring afresh.
     """
-    fares = wanted(alert, known)
+    fares = wanted(alert, known, newest or 0)
     kept = alert.state if resume and alert.state.threshold is not None else None
     reference = kept.reference if kept else (fares[0].fare.price if fares else None)
     threshold = kept.threshold if kept else _threshold(alert, reference)
@@ -47,11 +54,13 @@ def evaluate(
         armed_since=newest or 0,
         holder=None,
         holder_departure=None,
+        last_change=None,
     )
     if threshold is None or not fares or fares[0].fare.price > threshold:
         return state, None
     best = fares[0]
-    return fire(alert, state, Change(FIRST_SEEN, best.series, None, best.fare))
+    fired, firing = fire(alert, state, Change(FIRST_SEEN, best.series, 0, None, best.fare))
+    return replace(fired, last_change=None), firing
 
 
 def _threshold(alert: Alert, reference: int | None) -> int | None:

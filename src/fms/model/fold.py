@@ -53,7 +53,8 @@ def fold(alert: Alert, changes: Iterable[Change]) -> tuple[AlertState, list[Firi
 
     Args:
         alert: as it was; its ``state`` is where the fold begins.
-        changes: changes of the alert's O&D in the order of a ``ChangeBatch``; others do nothing.
+        changes: changes of the alert's O&D in the order of a ``ChangeBatch``, after the last one that it was folded
+            over; others do nothing.
 
     Any subset that keeps the order gives the same result, as long as it holds every ``fell`` and ``first_seen``
     that the alert wants at or below T, every ``rose`` and ``gone`` of a series that holds or may come to hold it,
@@ -61,11 +62,14 @@ def fold(alert: Alert, changes: Iterable[Change]) -> tuple[AlertState, list[Firi
     """
     state, firings = alert.state, []
     for change in changes:
+        before, firing = state, None
         state = _rearm(alert, state, change)
         if change.kind in (FIRST_SEEN, FELL) and verdict(alert.criteria, change.fare) is None:
             state, firing = _match(alert, state, change)
-            if firing:
-                firings.append(firing)
+        if firing:
+            firings.append(firing)
+        if state != before:
+            state = replace(state, last_change=change.id)
     return state, firings
 
 

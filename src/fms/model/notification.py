@@ -132,7 +132,7 @@ class Notification:
         group_id: what was told together.
         told_at: when it was told last, UTC ms; None: never.
         told_price: the price told last.
-        told: the fare that was shown: the best one that the alert wanted at that time.
+        told, told_series: the fare that was shown: the best one that the alert wanted at that time.
     """
 
     message: Message
@@ -142,6 +142,7 @@ class Notification:
     told_at: int | None = None
     told_price: int | None = None
     told: Fare | None = None
+    told_series: int | None = None
 
 
 @dataclass(frozen=True)

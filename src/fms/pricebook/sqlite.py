@@ -12,7 +12,6 @@ from fms.errors import Fatal, Transient
 FORMAT = 1
 """Version of the tables. A file with a higher one is refused."""
 
-BUSY_SECONDS = 10
 KEYS_AT_ONCE, ROWS_AT_ONCE = 500, 250
 """Keys of one query, and rows of one insert; older SQLite refuse more than 999 parameters."""
 
@@ -23,7 +22,6 @@ CREATE TABLE IF NOT EXISTS description (key TEXT PRIMARY KEY, value BLOB NOT NUL
 CREATE TABLE IF NOT EXISTS partition_version (partition INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 """
 _SETTINGS = (
-    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
     # Large pages and rare checkpoints: a quarter less time a batch than with the defaults.
     "PRAGMA page_size = 16384",
     "PRAGMA journal_mode = WAL",
@@ -36,13 +34,13 @@ _SETTINGS = (
 class SqlitePageStore:
     """Pages in the file ``path``, which is made if it is not there; its directory must be.
 
-    Raises Fatal if the file cannot be used, Transient if somebody else holds it for too long.
+    Raises Fatal if the file cannot be used, Transient if somebody else holds it for ``busy_seconds``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = 10) -> None:
         self._path = path
         with self._translated():
-            self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
             try:
                 self._prepare()
             except BaseException:

@@ -17,7 +17,7 @@ import pyarrow.json
 from fms.model.batch import I64
 from fms.model.document import DOCUMENT_SCHEMA, Block, Reject, kept_raw
 from fms.sources.json_line import fields_of, read_line
-from fms.sources.lines import BLOCK_BYTES, Input, Lines, LongLine, Progress, read_lines
+from fms.sources.lines import BLOCK_BYTES, Input, Lines, LongLine, Progress, is_utf8, read_lines
 
 FEW_LINES = 32
 """So many lines that do not parse together are read one by one."""
@@ -195,15 +195,7 @@ def _looks_good(lines: Lines, documents: I64) -> bool:
     last = last - (data[last] == _RETURN)
     if not ((data[lines.starts[documents]] == _BRACE).all() and (data[last] == _CLOSED).all()):
         return False
-    return lines.data.isascii() or _is_utf8(lines.data)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return is_utf8(lines.data)
 
 
 def _has_odd_number(data: bytes) -> bool:

@@ -62,10 +62,11 @@ class Lines:
 
 @dataclass(frozen=True)
 class LongLine:
-    """A line that is too long to be read: its number and its start."""
+    """A line that cannot be read with others: its number and its start; ``whole``: it is too long by itself."""
 
     number: int
     head: bytes
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -209,3 +210,14 @@ class _Unzip:
         plain = self._member.decompress(packed, most)
         self.whole = self._member.eof
         return plain, self._member.unused_data if self.whole else self._member.unconsumed_tail
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8 text."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -105,7 +105,7 @@ def _od(rows: Rows) -> tuple[pa.DictionaryArray, npt.NDArray[np.uint8]]:
     a_texts, b_texts = [*origin.texts, ""], [*destination.texts, ""]
     texts = [f"{a_texts[a]}-{b_texts[b]}" for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
     same = np.array([text[:3] == text[4:] for text in texts], bool)
-    rows.fail("same_airports", same[codes] if len(texts) else rows.nothing)
+    rows.fail("same_airports", same[codes] if texts else rows.nothing)
     partitions = np.array([_partition(text) for text in texts], np.uint8)
     return text_array(codes, texts), partitions[codes]
 

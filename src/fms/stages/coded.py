@@ -49,8 +49,7 @@ class Coded:
         return found
 
     def numbers(self, value: Callable[[str], int], null: int = 0) -> tuple[I64, Mask]:
-        """A number for each row, and which rows have a text that is none (Invalid or ValueError); these
-        are ``null`` too."""
+        """A number for each row, and which rows have a text that is none (Invalid, ValueError): ``null`` too."""
         values, bad = [null] * (len(self.texts) + 1), np.zeros(len(self.texts) + 1, bool)
         for code, text in enumerate(self.texts):
             try:

@@ -188,7 +188,8 @@ class _Table:
     def _slots_of(self, pages: I64) -> I64:
         sizes = self.starts[pages + 1] - self.starts[pages]
         before = np.cumsum(sizes) - sizes
-        return np.arange(int(sizes.sum())) + np.repeat(self.starts[pages] - before, sizes)
+        slots: I64 = np.arange(int(sizes.sum())) + np.repeat(self.starts[pages] - before, sizes)
+        return slots
 
     def observe(self, slot: I64, rows: Observations) -> tuple[U8, I64]:
         """Take one observation of each slot; answers what it was, and the price before (-1: none)."""

@@ -206,7 +206,7 @@ def _change_batch(batch: FareBatch, pages: _Pages, news: _News) -> ChangeBatch:
     columns |= {
         "kind": pa.array(news.kind),
         "series": pa.array(news.series),
-        "change_id": pa.array(mix(news.series, news.at.view(np.uint64))),
+        "change_id": pa.array(mix(mix(news.series, news.at.view(np.uint64)), news.price.view(np.uint64))),
         "market": pa.array(np.where(gone, np.uint64(0), batch.market[news.row])),
         "old_price": pa.array(news.old, mask=news.old < 0),
         "od": pa.DictionaryArray.from_arrays(od, batch.column("od").dictionary),

@@ -58,6 +58,7 @@ class _Changes:
         self._view = batch.view
         self._kind = batch.kinds
         self._series = batch.series
+        self._id = batch.ids
         self._market = batch.column("market").to_numpy()
         self._day = ints(batch.column("departure_date"))
         self._price = ints(batch.column("price"))
@@ -102,19 +103,26 @@ class _Changes:
     def concerning(self, alert: Alert) -> Iterator[Change]:
         """The changes that may move the alert's state, in order; see ``fold`` for what may be left out."""
         start, end = self._bounds.get(alert.criteria.od, (0, 0))
-        rows = self._order[start:end]
+        rows = self._after(alert.state.last_change, self._order[start:end])
         keep = self._wanted(alert, rows)
         holders = set(self._series[rows[keep]].tolist())
         departures = [*self._day[rows[keep]].tolist()]
         if alert.state.holder is not None and alert.state.holder_departure is not None:
             holders.add(alert.state.holder)
             departures.append(alert.state.holder_departure)
-        if departures and int(self._observed[rows].max()) // DAY_MS > min(departures):
+        if departures and len(rows) and int(self._observed[rows].max()) // DAY_MS > min(departures):
             keep = np.ones(len(rows), bool)
         elif holders:
             held = np.array(sorted(holders), np.uint64)
             keep |= (self._kind[rows] >= ROSE) & np.isin(self._series[rows], held)
         return (self._view[row] for row in rows[keep].tolist())
+
+    def _after(self, last_change: int | None, rows: I64) -> I64:
+        """The rows after the last one that the alert was folded over, which a repeated delivery brings again."""
+        if last_change is None:
+            return rows
+        found = np.flatnonzero(self._id[rows] == np.uint64(last_change))
+        return rows[found[-1] + 1 :] if len(found) else rows
 
     def _wanted(self, alert: Alert, rows: I64) -> npt.NDArray[np.bool_]:
         want = alert.criteria

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
-from fms.model.notification import HELD, PENDING, SENDING, SENT, Notification, OutboxBatch, Push
+from fms.model.notification import HELD, SENDING, SENT, Notification, OutboxBatch, Push
 from fms.model.user import User, held_until
 from fms.ports import AlertLookup, Channel, Inbox, Known, KnownFares, Notifications
-from fms.stages.telling import best_first, judge, newest_first, superseded
+from fms.stages.telling import best_first, cancelled, is_void, judge, newest_first, superseded
 
 
 class Notify:
@@ -69,7 +69,7 @@ class Notify:
         until = held_until(inbox.user, now, [*inbox.pushes, *(now for _ in unfinished[:1])]) if to_tell else None
         changed = [row for row in judged if row.status != SENDING]
         if until is not None:
-            changed += [replace(row, status=HELD, release_at=until, told=None) for row in to_tell]
+            changed += [replace(row, status=HELD, release_at=until) for row in to_tell]
             to_tell = []
         group = self._mint.new(slot_of_id(inbox.user.id)) if to_tell else None
         to_tell = [replace(row, group_id=group) for row in to_tell]
@@ -87,12 +87,14 @@ class Notify:
                 by_alert[row.message.alert_id].append(row)
         alerts = self._alerts.many(list(by_alert))
         for alert_id, rows in by_alert.items():
-            newest, *older = newest_first(rows)
-            yield from map(superseded, older)
-            if newest.status == PENDING or newest.release_at is None or newest.release_at <= now:
-                alert = alerts.get(alert_id)
-                known = reader.of(alert)
-                yield judge(newest, alert, inbox.told.get(alert_id, ()), known, now).applied_to(newest)
+            alert = alerts.get(alert_id)
+            yield from (cancelled(row) for row in rows if is_void(row, alert))
+            valid = newest_first([row for row in rows if not is_void(row, alert)])
+            yield from map(superseded, valid[1:])
+            for newest in valid[:1]:
+                if alert and (newest.release_at is None or newest.release_at <= now):
+                    told = inbox.told.get(alert_id, ())
+                    yield judge(newest, alert, told, reader.of(alert), now).applied_to(newest)
 
     def _push(self, push: Push, now: int) -> None:
         self._channel.send(push, now)
@@ -119,10 +121,8 @@ class _Reader:
         self._fares = fares
         self._read: dict[tuple[object, ...], Known] = {}
 
-    def of(self, alert: Alert | None) -> Known:
+    def of(self, alert: Alert) -> Known:
         """What is known within an alert's dates."""
-        if alert is None:
-            return Known((), frozenset(), None)
         want = alert.criteria
         key = (want.od, want.depart_from, want.depart_to)
         if key not in self._read:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from fms.model.alert import Alert
 from fms.model.clock import DAY_MS
-from fms.model.evaluation import wanted
+from fms.model.evaluation import KnownFare, wanted
 from fms.model.fare import Fare
 from fms.model.notification import (
     ALREADY_TOLD,
@@ -30,12 +30,15 @@ class Judged:
     """What to do with one row: its new status and, if it shall be told, the fare to show."""
 
     status: str
-    fare: Fare | None = None
+    found: KnownFare | None = None
     release_at: int | None = None
 
     def applied_to(self, row: Notification) -> Notification:
         """The row after this judgement."""
-        return replace(row, status=self.status, release_at=self.release_at, told=self.fare or row.told)
+        changed = replace(row, status=self.status, release_at=self.release_at)
+        if self.found is None:
+            return changed
+        return replace(changed, told=self.found.fare, told_series=self.found.series)
 
 
 def newest_first(rows: Sequence[Notification]) -> list[Notification]:
@@ -43,17 +46,27 @@ def newest_first(rows: Sequence[Notification]) -> list[Notification]:
     return sorted(rows, key=lambda row: (row.message.fare.observed_at, row.message.notification_id), reverse=True)
 
 
+def is_void(row: Notification, alert: Alert | None) -> bool:
+    """Whether the alert that fired was deleted, paused or edited since: the row is not told any more."""
+    return alert is None or alert.paused or alert.edition != row.message.edition
+
+
+def cancelled(row: Notification) -> Notification:
+    """A row that is void."""
+    return Judged(CANCELLED).applied_to(row)
+
+
 def superseded(row: Notification) -> Notification:
     """A row that a newer firing of its alert has made pointless."""
     return Judged(SUPERSEDED).applied_to(row)
 
 
-def judge(row: Notification, alert: Alert | None, told: Sequence[Notification], known: Known, now: int) -> Judged:
-    """Judge the newest row of an alert, before anything is sent.
+def judge(row: Notification, alert: Alert, told: Sequence[Notification], known: Known, now: int) -> Judged:
+    """Judge the newest row of an alert that is not void, before anything is sent.
 
     Args:
         row: fired, not told yet.
-        alert: as it is now; None if it was deleted.
+        alert: as it is now.
         told: earlier tellings of this alert, newest first.
         known: what the book knows of the alert's O&D within its dates.
         now: UTC ms.
@@ -61,32 +74,30 @@ def judge(row: Notification, alert: Alert | None, told: Sequence[Notification], 
     Answers ``sending`` with the fare to show, or what becomes of the row instead.
     """
     message = row.message
-    if alert is None or alert.paused or alert.edition != message.edition:
-        return Judged(CANCELLED)
     if alert.snoozed_until is not None and alert.snoozed_until > now:
         return Judged(HELD, release_at=alert.snoozed_until)
     if message.evaluated and any(_told_this(row, earlier) for earlier in told):
         return Judged(ALREADY_TOLD)
-    fare = _best_now(row, alert, known)
-    if fare is None:
+    best = _best_now(row, alert, known, now)
+    if best is None:
         return Judged(GONE)
-    if told and (cool := _cooling_until(told[0], fare.price, now)):
+    if told and (cool := _cooling_until(told[0], best.fare.price, now)):
         return Judged(COOLING, release_at=cool)
-    return Judged(SENDING, fare)
+    return Judged(SENDING, best)
 
 
 def _told_this(row: Notification, earlier: Notification) -> bool:
-    same = earlier.message.series == row.message.series
+    same = earlier.told_series == row.message.series
     return same and earlier.told_price is not None and earlier.told_price <= row.message.fare.price
 
 
-def _best_now(row: Notification, alert: Alert, known: Known) -> Fare | None:
+def _best_now(row: Notification, alert: Alert, known: Known, now: int) -> KnownFare | None:
     message = row.message
-    fares = wanted(alert, known.fares)
+    fares = wanted(alert, known.fares, now)
     if fares and fares[0].fare.price <= message.trigger:
-        return fares[0].fare
+        return fares[0]
     # A date without a page is unknown, not sold out: say what was seen, and when.
-    return None if message.fare.departure_date in known.dates else message.fare
+    return None if message.fare.departure_date in known.dates else KnownFare(message.series, message.fare)
 
 
 def _cooling_until(last: Notification, price: int, now: int) -> int | None:

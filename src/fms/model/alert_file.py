@@ -1,0 +1,39 @@
+"""Alert files: one JSON object per line, blank lines allowed."""
+
+import json
+from pathlib import Path
+
+from fms.errors import Invalid
+from fms.model.alert_document import AlertDocument, parse_alert
+
+
+def read_alert_file(path: Path) -> list[tuple[str, AlertDocument]]:
+    """The alerts of a file, each with its place (``file: line 3``). Raises Invalid with place and field."""
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise Invalid(f"{path}: {error.strerror}") from None
+    return checked([(f"{path}: line {number}", _object(line)) for number, line in enumerate(lines, 1) if line.strip()])
+
+
+def _object(line: bytes) -> object:
+    try:
+        return json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+
+
+def checked(objects: list[tuple[str, object]]) -> list[tuple[str, AlertDocument]]:
+    """Objects of an alert file with their places, checked. Raises Invalid; a ``ref`` may stand once."""
+    found: list[tuple[str, AlertDocument]] = []
+    places: dict[str, str] = {}
+    for place, document in objects:
+        try:
+            wish = parse_alert(document)
+        except Invalid as error:
+            raise Invalid(f"{place}: {error}") from None
+        if wish.ref in places:
+            raise Invalid(f"{place}: ref: {wish.ref!r} stands already at {places[wish.ref]}")
+        places[wish.ref] = place
+        found.append((place, wish))
+    return found

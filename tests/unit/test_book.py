@@ -1,0 +1,171 @@
+"""The price book as its readers see it, what it says of series, and its housekeeping."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from fms.errors import Transient
+from fms.model.clock import DAY_MS
+from fms.model.description import line_count
+from fms.model.fare import Fare, FareBatch
+from fms.model.rules import SourceRule, SourceRules
+from fms.pricebook import book as book_module
+from fms.pricebook.book import Book
+from fms.pricebook.maintain import drop_departed, newest_observation
+from fms.pricebook.memory import MemoryPageStore
+from fms.stages.diff import Diff
+from tests.builders import FARE, MONDAY
+
+DAY = FARE.departure_date
+KEY = f"JFK-LHR:{DAY}"
+RULES = SourceRules(own={"noisy": SourceRule(noise_bp=100), "lasting": SourceRule(believe_days=0)})
+
+
+def fare(price: int = 100, at: int = 0, **given: Any) -> Fare:
+    return replace(FARE, price=price, observed_at=MONDAY + at, **given)
+
+
+def see(store: MemoryPageStore, *fares: Fare) -> None:
+    diff = Diff(store, RULES)
+    diff.process(FareBatch.of_fares(fares))
+    diff.settle()
+
+
+def fares_in(store: MemoryPageStore, od: str = "JFK-LHR", **dates: date) -> list[Fare]:
+    return [known.fare for known in Book(store).known(od, **dates).fares]
+
+
+@pytest.fixture
+def store() -> MemoryPageStore:
+    return MemoryPageStore()
+
+
+def test_a_fare_is_known_as_it_was_seen(store: MemoryPageStore) -> None:
+    whole = fare(
+        return_date=DAY + timedelta(7), cabin="business", currency="EUR", adults=2, children=1, infants=1,
+        outbound_flights=("AA701", "AA380"), return_flights=("BA1",), carrier="BA", departure_time="09:15",
+        fare_brand="flex\tplus\\", source="lasting", point_of_sale="GB", price_basis="from",
+    )  # fmt: skip
+    plain = fare(outbound_flights=None, price_basis="market")
+    see(store, whole, plain)
+    found = Book(store).known("JFK-LHR").fares
+    assert {known.fare for known in found} == {whole, plain}
+    batch = FareBatch.of_fares([whole, plain])
+    assert {known.series for known in found} == set(batch.series.tolist())
+
+
+def test_a_known_fare_has_the_stored_price_and_the_time_last_seen(store: MemoryPageStore) -> None:
+    see(store, fare(10_000, source="noisy"))
+    see(store, fare(10_050, 5, source="noisy"))
+    assert fares_in(store) == [fare(10_000, 5, source="noisy")]
+
+
+def test_a_fare_that_its_page_no_longer_believes_is_not_known(store: MemoryPageStore) -> None:
+    see(store, fare(), fare(fare_brand="flex"), fare(source="lasting"))
+    pages = Diff(store, SourceRules(default=SourceRule(believe_days=0)))
+    pages.process(FareBatch.of_fares([fare(at=4 * DAY_MS, source="other")]))
+    pages.settle()
+    assert {one.source for one in fares_in(store)} == {"lasting", "other"}
+
+
+def test_an_outage_takes_no_fare_away(store: MemoryPageStore) -> None:
+    see(store, fare())
+    see(store, fare(at=90 * DAY_MS, departure_date=DAY + timedelta(1)))
+    assert len(fares_in(store)) == 2
+
+
+def test_only_the_route_and_the_dates_asked_for_are_known(store: MemoryPageStore) -> None:
+    see(store, *(fare(at=n, departure_date=DAY + timedelta(n)) for n in range(5)), fare(destination="LHX"))
+    book = Book(store)
+    assert book.known("JFK-LHR").dates == {DAY + timedelta(n) for n in range(5)}
+    assert book.known("JFK-LHR", DAY + timedelta(1), DAY + timedelta(2)).dates == {
+        DAY + timedelta(1), DAY + timedelta(2)
+    }  # fmt: skip
+    assert [one.departure_date for one in fares_in(store, last=DAY)] == [DAY]
+    assert [one.departure_date for one in fares_in(store, first=DAY + timedelta(4))] == [DAY + timedelta(4)]
+    assert book.known("JFK-LHR", last=DAY + timedelta(2)).newest == MONDAY + 2
+
+
+def test_of_an_unknown_route_nothing_is_known(store: MemoryPageStore) -> None:
+    known = Book(store).known("JFK-LHR")
+    assert (list(known.fares), known.dates, known.newest) == ([], frozenset(), None)
+
+
+def test_a_series_that_nobody_described_is_passed_over(store: MemoryPageStore) -> None:
+    see(store, fare(), fare(departure_date=DAY + timedelta(1)))
+    version, _ = store.get(0, [])
+    store.put(0, version, {}, {KEY: None})
+    assert fares_in(store) == [fare(departure_date=DAY + timedelta(1))]
+    assert DAY in Book(store).known("JFK-LHR").dates
+
+
+def test_a_page_that_changed_is_read_again(store: MemoryPageStore) -> None:
+    book = Book(store)
+    see(store, fare(100), fare(100, departure_date=DAY + timedelta(1)))
+    first = book.known("JFK-LHR").fares
+    assert book.known("JFK-LHR").fares[1] is first[1]
+    see(store, fare(90, 1))
+    assert [known.fare.price for known in book.known("JFK-LHR").fares] == [90, 100]
+
+
+def test_a_reader_of_many_pages_forgets_some(store: MemoryPageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "CACHED_PAGES", 3)
+    book = Book(store)
+    see(store, *(fare(n + 1, departure_date=DAY + timedelta(n)) for n in range(9)))
+    for n in range(9):
+        day = DAY + timedelta(n)
+        assert [known.fare.price for known in book.known("JFK-LHR", day, day).fares] == [n + 1]
+    assert len(book._decoded) <= 3
+
+
+def test_series_that_join_a_page_later_are_described_too(store: MemoryPageStore) -> None:
+    see(store, fare())
+    see(store, fare(fare_brand="flex"), fare(fare_brand="light"))
+    see(store, fare(at=1), fare(fare_brand="flex", at=1), fare(departure_date=DAY + timedelta(1)))
+    assert {one.fare_brand for one in fares_in(store, last=DAY)} == {None, "flex", "light"}
+
+
+def test_a_description_does_not_grow_with_the_series_that_come_and_go(store: MemoryPageStore) -> None:
+    for n in range(100):
+        see(store, fare(n + 1, 4 * n * DAY_MS, fare_brand=f"brand {n}"), fare(1, 4 * n * DAY_MS, source="lasting"))
+    (description,) = store.describe(0, [KEY])
+    assert line_count(description or b"") <= 20
+    assert {one.fare_brand for one in fares_in(store)} == {"brand 99", None}
+
+
+def test_a_series_that_came_back_is_described_as_it_was_seen_last(store: MemoryPageStore) -> None:
+    see(store, fare(carrier="BA"))
+    see(store, fare(carrier="AA", at=4 * DAY_MS))
+    assert fares_in(store) == [fare(carrier="AA", at=4 * DAY_MS)]
+
+
+def test_pages_departed_over_two_days_before_the_newest_observation_are_dropped(store: MemoryPageStore) -> None:
+    see(store, *(fare(departure_date=DAY + timedelta(n)) for n in range(4)), fare(destination="LHX"))
+    midnight = MONDAY + (DAY + timedelta(3) - date(2026, 11, 2)).days * DAY_MS
+    assert drop_departed(store, midnight) == 2
+    assert list(store.keys()) == [f"JFK-LHR:{DAY + timedelta(n)}" for n in (1, 2, 3)]
+    assert store.describe(0, [KEY]) == [None]
+    assert drop_departed(store, midnight) == 0
+
+
+def test_the_newest_observation_of_the_book_is_found(store: MemoryPageStore) -> None:
+    assert newest_observation(store) is None
+    see(store, fare(at=7), fare(at=3, destination="LHX"))
+    assert newest_observation(store) == MONDAY + 7
+
+
+def test_housekeeping_gives_way_to_a_writer(store: MemoryPageStore) -> None:
+    class Raced(MemoryPageStore):
+        def put(
+            self, partition: int, version: int, pages: Mapping[str, bytes | None], about: Mapping[str, bytes | None]
+        ) -> bool:
+            return super().put(partition, version - 1, pages, about)
+
+    raced = Raced()
+    raced._pages[KEY] = b"\x01"
+    with pytest.raises(Transient):
+        drop_departed(raced, MONDAY + 300 * DAY_MS)
+    assert list(raced.keys()) == [KEY]
