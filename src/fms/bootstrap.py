@@ -18,6 +18,7 @@ from fms.model.ids import IdMint
 from fms.ports import Channel
 from fms.pricebook.book import Book
 from fms.pricebook.sqlite import SqlitePageStore
+from fms.replayclock import ReplayClock
 from fms.runlock import exclusive
 from fms.settings import Settings, load_settings
 from fms.stages.diff import Diff
@@ -35,6 +36,7 @@ class Site:
         settings: how it was opened.
         router: the alert shards.
         pages: the price book's store; ``book`` reads it.
+        replay_clock: the time by which runs tell.
         alerts, users, notifications: what the shards keep.
     """
 
@@ -42,6 +44,7 @@ class Site:
         self.settings = settings
         self.clock = clock
         self.mint = IdMint(clock)
+        self.replay_clock = ReplayClock(settings.data / "replay-clock")
         self.router = open_router(settings.data, settings.shards)
         self.pages = SqlitePageStore(settings.data / PRICES_FILE)
         self.book = Book(self.pages)

@@ -157,10 +157,6 @@ class Notifications(Protocol):
         """Messages in outboxes that were never handed over."""
         ...
 
-    def newest(self) -> int:
-        """The newest time that outboxes and inboxes know, of an observation or a telling, UTC ms; 0 if empty."""
-        ...
-
     def inboxes(self, now: int) -> Iterator[Inbox]:
         """The users that have rows to be judged at ``now``, with the rows."""
         ...

@@ -74,7 +74,7 @@ def replay(
             pipeline.feed(batch)
             # Alerts that were made or edited meanwhile are judged between two batches, never within one.
             _evaluate(site, notify)
-    notify.deliver(ingest.counts.newest or 0)
+    notify.deliver(site.replay_clock.advance(ingest.counts.newest))
     return _report(ingest, diff, notify, time.perf_counter() - started)
 
 
@@ -82,7 +82,7 @@ def evaluate(site: Site, channel: Channel | None = None) -> None:
     """Judge the alerts that were made, edited or resumed, and tell those whose wish is already fulfilled."""
     notify = site.notify(channel)
     _evaluate(site, notify)
-    notify.deliver(0)
+    notify.deliver(site.replay_clock.read())
 
 
 def _evaluate(site: Site, notify: Notify) -> None:

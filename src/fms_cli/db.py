@@ -39,10 +39,10 @@ def maintain(data: Data = None, as_json: Json = False) -> None:
     """Delete what is older than its retention (settings keep_…), and pages of flights that have departed."""
     from fms.bootstrap import open_site
     from fms.db.retention import maintain as delete_old
-    from fms.pricebook.maintain import drop_departed
+    from fms.pricebook.maintain import drop_departed, newest_observation
 
     with open_site(data) as site, site.exclusive():
-        newest = site.notifications.newest()
+        newest = newest_observation(site.pages) or 0
         deleted = delete_old(site.router, site.settings, newest)
         deleted["page"] = drop_departed(site.pages, newest)
     if as_json:

@@ -40,10 +40,9 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Check and normalise files of fares; without --out only check them and print the counts."""
-    from fms.sources.open import open_source
-
     from fms.model.fare import FareBatch
     from fms.settings import load_settings
+    from fms.sources.open import open_source
     from fms.sources.rejects import rejects_file
     from fms.stages.ingest import Ingest
     from fms_cli.report import show_rejected
@@ -112,9 +111,8 @@ def notify(source: In, data: Data = None, as_json: Json = False) -> None:
 
     with open_site(data) as site, site.exclusive():
         stage = site.notify(silent() if as_json else None)
-        for _ in through(stage, batches_in(source, OutboxBatch)):
-            pass
-        stage.deliver(0)
+        newest = [row.fare.observed_at for out in through(stage, batches_in(source, OutboxBatch)) for row in out.rows()]
+        stage.deliver(site.replay_clock.advance(max(newest, default=None)))
     _summary(dict(sorted(stage.counts.items())), None, as_json=as_json)
 
 

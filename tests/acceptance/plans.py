@@ -96,7 +96,8 @@ def _alert(draw: st.DrawFn, ref: str, market: dict[str, Any], kind: str) -> dict
     ]  # fmt: skip
     wanted = dict(draw(st.sampled_from(more)))
     if market["trip_type"] == "round_trip":
-        wanted |= draw(st.sampled_from(({}, {"min_nights": 6}, {"max_nights": 6}, {"return_to": day(20).isoformat()})))
+        back_by = {"return_to": day(max(first, 20)).isoformat()}
+        wanted |= draw(st.sampled_from(({}, {"min_nights": 6}, {"max_nights": 6}, back_by)))
     window = {"depart_from": day(first).isoformat(), "depart_to": day(last).isoformat()}
     return {"ref": ref, "kind": kind, "currency": "USD"} | market | window | amount | wanted
 

@@ -315,12 +315,3 @@ def test_a_row_raised_after_it_was_told_is_judged_again(town: Town) -> None:
     town.notify.deliver(MONDAY + 1_000)
     assert [row.told_price for row in town.notifications.all()] == [30_000]
     assert len(town.told) == 2
-
-
-def test_time_never_runs_backwards_between_two_deliveries(town: Town) -> None:
-    town.add()
-    town.falls(price=39_000)
-    town.notify.deliver(MONDAY + DAY_MS)
-    town.falls(price=30_000, observed_at=MONDAY + 1_000)
-    town.notify.deliver(MONDAY)
-    assert {row.told_at for row in town.notifications.all()} == {MONDAY + DAY_MS}

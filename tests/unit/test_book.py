@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fms.errors import Transient
 from fms.model.clock import DAY_MS
 from fms.model.description import line_count
 from fms.model.fare import Fare, FareBatch
+from fms.model.page import decode_pages, encode_pages
 from fms.model.rules import SourceRule, SourceRules
 from fms.pricebook import book as book_module
 from fms.pricebook.book import Book
@@ -64,11 +66,13 @@ def test_a_known_fare_has_the_stored_price_and_the_time_last_seen(store: MemoryP
 
 
 def test_a_fare_that_its_page_no_longer_believes_is_not_known(store: MemoryPageStore) -> None:
-    see(store, fare(), fare(fare_brand="flex"), fare(source="lasting"))
-    pages = Diff(store, SourceRules(default=SourceRule(believe_days=0)))
-    pages.process(FareBatch.of_fares([fare(at=4 * DAY_MS, source="other")]))
-    pages.settle()
-    assert {one.source for one in fares_in(store)} == {"lasting", "other"}
+    see(store, fare(fare_brand="flex"), fare(fare_brand="light"), fare(source="lasting"))
+    version, (page,) = store.get(0, [KEY])
+    entries, counts = decode_pages([KEY], [page or b""])
+    newer = replace(entries, seen=entries.seen + np.array([4 * DAY_MS, 0, 0]))
+    store.put(0, version, {KEY: encode_pages(newer, counts.tolist())[0]}, {})
+    known = {found.series for found in Book(store).known("JFK-LHR").fares}
+    assert known == set(entries.series[[0]].tolist()) | set(entries.series[entries.believe == 0].tolist())
 
 
 def test_an_outage_takes_no_fare_away(store: MemoryPageStore) -> None:

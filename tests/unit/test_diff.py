@@ -4,13 +4,14 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fms.errors import Fatal, Transient
-from fms.model.change import GONE, KIND_NAMES, ChangeBatch
+from fms.model.change import FIRST_SEEN, GONE, KIND_NAMES, ChangeBatch
 from fms.model.clock import DAY_MS
 from fms.model.fare import Fare, FareBatch
-from fms.model.page import decode_pages
+from fms.model.page import Entries, decode_pages
 from fms.model.rules import SourceRule, SourceRules
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages import compare
@@ -280,3 +281,15 @@ def test_a_long_run_of_one_time_is_several_ticks(book: Book, monkeypatch: pytest
         ("first_seen", None), ("first_seen", None), ("first_seen", None), ("fell", 100)
     ]  # fmt: skip
     assert book.counts == {"first_seen": 3, "moved": 1, "duplicates": 1}
+
+
+def test_one_hash_on_two_pages_is_two_series() -> None:
+    none = np.zeros(0, np.int64)
+    nothing = Entries(np.zeros(0, np.uint64), none, none, none)
+    rows = compare.Observations(
+        page=np.array([0, 1]), series=np.array([7, 7], np.uint64), price=np.array([100, 90]),
+        at=np.array([NOON, NOON]), noise_bp=np.array([0, 0]), believe=np.array([3, 3]),
+    )  # fmt: skip
+    found = compare.compare(nothing, np.array([0, 0]), rows)
+    assert found.kind.tolist() == [FIRST_SEEN, FIRST_SEEN]
+    assert found.counts.tolist() == [1, 1]

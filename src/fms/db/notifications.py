@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from fms.db.outbox import chunks, mark_handed_over, waiting_rows
 from fms.db.rows import message_of, message_values
-from fms.db.tables import notification, outbox, signed, unsigned
+from fms.db.tables import notification, signed, unsigned
 from fms.db.users import users_by_id
 from fms.model.clock import DAY_MS
 from fms.model.fare_document import fare_from_json, fare_to_json
@@ -48,15 +48,6 @@ class SqlNotifications:
             with reading(shard.engine) as connection:
                 found += waiting_rows(connection)
         return found
-
-    def newest(self) -> int:
-        """See Notifications."""
-        columns = (outbox.c.observed_at, notification.c.observed_at, notification.c.told_at)
-        found = [0]
-        for shard in self._router.all():
-            with reading(shard.engine) as connection:
-                found += [connection.execute(select(func.max(column))).scalar() or 0 for column in columns]
-        return max(found)
 
     def inboxes(self, now: int) -> Iterator[Inbox]:
         """See Notifications."""

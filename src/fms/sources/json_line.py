@@ -45,13 +45,14 @@ def _refused(_text: str) -> NoReturn:
 
 
 def _float(text: str) -> float:
+    # Arrow refuses large exponents too, and likewise lets a number pass that is only long.
     value = float(text)
-    return value if math.isfinite(value) else _refused(text)
+    return value if math.isfinite(value) or "e" not in text.lower() else _refused(text)
 
 
 def _int(text: str) -> int:
-    # A hundred digits are a number, if a strange one; more than a double can hold is a trick.
-    return int(text) if len(text) < 300 or math.isfinite(float(text)) else _refused(text)
+    # Python refuses to read thousands of digits; whatever they say, it is out of every range.
+    return int(text) if len(text) < 300 else -_INT64 if text.startswith("-") else _INT64
 
 
 _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_refused)

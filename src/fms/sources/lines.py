@@ -20,6 +20,9 @@ BLOCK_BYTES = 4 * 1024 * 1024
 LONGEST_LINE = 1024 * 1024
 """Bytes of the longest line that is read."""
 
+PACKED_BYTES = 16 * 1024
+"""How much of a gzip file is unpacked at a time."""
+
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 NEWLINE = 10
@@ -176,8 +179,8 @@ def _chunks(source: Input, progress: Progress, size: int) -> Iterator[bytes]:
 def _unzipped(chunks: Iterator[bytes], name: str, size: int) -> Iterator[bytes]:
     """A gzip file of one or more members. By hand: ``gzip`` loses what stands before a damaged place."""
     unzip = _Unzip()
-    for chunk in chunks:
-        packed = chunk
+    for piece in _small(chunks):
+        packed = piece
         while packed:
             try:
                 plain, packed = unzip.feed(packed, size)
@@ -191,6 +194,13 @@ def _unzipped(chunks: Iterator[bytes], name: str, size: int) -> Iterator[bytes]:
 
 def _member() -> Any:
     return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
+def _small(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    # An error costs all that the same call would have given.
+    for chunk in chunks:
+        for start in range(0, len(chunk), PACKED_BYTES):
+            yield chunk[start : start + PACKED_BYTES]
 
 
 class _Unzip:

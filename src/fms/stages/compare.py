@@ -106,8 +106,19 @@ def compare(stored: Entries, counts: I64, rows: Observations) -> Compared:
     entries = Entries(table.series[here], table.price[here], table.seen[here], table.believe[here])
     left = np.bincount(table.page[here], minlength=len(counts))
     return Compared(
-        row, kind, old, tick, slot, twins, _joined(gone), table.page, table.series, here, entries, left
-    )  # fmt: skip
+        row=row,
+        kind=kind,
+        old=old,
+        tick=tick,
+        slot=slot,
+        twins=twins,
+        gone=_joined(gone),
+        page=table.page,
+        series=table.series,
+        present=here,
+        entries=entries,
+        counts=left,
+    )
 
 
 def _pick(rows: Observations, which: I64) -> Observations:

@@ -48,14 +48,13 @@ class Notify:
         """Judge every row that is due, and push what is still true: one push per user.
 
         Args:
-            now: UTC ms; a replay gives its newest observation. It never runs backwards from one call to the next.
+            now: UTC ms; a replay gives its newest observation. It must not run backwards from one call to the next.
 
         The intent is committed before anything is sent, so that after a crash the same push is sent again under the
         same id, and no other.
         """
         if waiting := self._notifications.waiting():
             self.counts["notifications"] += self._notifications.hand_over(waiting)
-        now = max(now, self._notifications.newest())
         reader = _Reader(self._fares)
         for inbox in self._notifications.inboxes(now):
             self._deliver_inbox(inbox, reader, now)
