@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from fms.model.ids import IdMint, parse_id
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.user import User
-from fms.ports import Known, KnownFares, Outcome
+from fms.ports import KnownFares, Outcome
 
 
 @dataclass(frozen=True)
@@ -163,14 +164,13 @@ class Alerts:
 
     def evaluate_owed(self) -> list[Message]:
         """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
-        reader: dict[str, Known] = {}
+        # Owed evaluations come route by route: what is known of one route is read once, and forgotten after it.
+        known = lru_cache(maxsize=1)(self._fares.known)
 
         def judge(alert: Alert, resumed: bool) -> Outcome:
-            od = alert.criteria.od
-            if od not in reader:
-                reader[od] = self._fares.known(od)
-            known = reader[od]
-            state, firing = evaluate(alert, known.fares, known.newest, resume=resumed)
+            want, route = alert.criteria, known(alert.criteria.od)
+            fares = route.departing(want.depart_from, want.depart_to)
+            state, firing = evaluate(alert, fares, route.newest, resume=resumed)
             return Outcome(alert, state, [firing] if firing else [])
 
         return [message for messages in self._rows.evaluate_owed(judge) for message in messages]

@@ -1,8 +1,10 @@
 """What the stages ask of the world outside. Each port has one behaviour suite in ``tests/contracts``."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from functools import cached_property
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -67,6 +69,18 @@ class Known:
     fares: Sequence[KnownFare]
     dates: frozenset[date]
     newest: int | None
+
+    def departing(self, first: date, last: date) -> list[KnownFare]:
+        """The fares that depart within the dates, inclusive."""
+        days = (first + timedelta(days=day) for day in range((last - first).days + 1))
+        return [found for day in days for found in self._by_date.get(day, ())]
+
+    @cached_property
+    def _by_date(self) -> Mapping[date, Sequence[KnownFare]]:
+        by_date: dict[date, list[KnownFare]] = defaultdict(list)
+        for found in self.fares:
+            by_date[found.fare.departure_date].append(found)
+        return by_date
 
 
 class KnownFares(Protocol):

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fms.model.document import DOCUMENT_SCHEMA, FLIGHT_FIELDS, INT_FIELDS, TEXT_FIELDS
+from fms.sources import jsonl
 from fms.sources.json_line import read_line
 from fms.sources.jsonl import JsonLines, Parser
 from fms.sources.lines import Input, Lines
@@ -51,19 +51,25 @@ TEXTS = (
 )
 
 
+@pytest.fixture(autouse=True, params=[1, 1000])
+def many_lines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here holds with and without the search for patterns."""
+    monkeypatch.setattr(jsonl, "MANY_LINES", request.param)
+
+
 def quick(text: bytes, *, learned: bool) -> dict[str, Any] | None:
     """What the quick way reads in one line; None: it leaves it to the slow way."""
     parser = Parser()
     if learned:
         parser.parse(Lines(b'{"origin": "x", "adults": 1, "outbound_flights": ["x"], "source": "x"}\n', 1))
-    table = parser.quick(Lines(text + b"\n", 1), np.zeros(1, np.int64))
+    table = parser.quick(Lines(text + b"\n", 1))
     if table is None:
         return None
     (row,) = table.to_pylist()
     return {name: value for name, value in row.items() if value is not None}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.booleans())
 def test_what_the_quick_way_reads_the_slow_way_reads_alike(text: str, learned: bool) -> None:
     data = text.replace("\n", " ").encode("utf-8", "surrogatepass")
@@ -73,7 +79,7 @@ def test_what_the_quick_way_reads_the_slow_way_reads_alike(text: str, learned: b
         assert read_line(data, lambda _line: None) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS, max_size=50), st.integers(1, 300))
 def test_a_file_is_read_as_its_lines_are_one_by_one(texts: list[str], block_bytes: int) -> None:
     lines = [text.replace("\n", " ").encode("utf-8", "surrogatepass") for text in texts]

@@ -23,9 +23,6 @@ from fms.shards.router import Router
 Judge = Callable[[Alert, bool], Outcome]
 """Evaluates an alert; the flag says whether it was resumed and keeps its threshold."""
 
-EVALUATED_AT_ONCE = 500
-"""Alerts evaluated in one transaction."""
-
 
 class AlertRows:
     """The alerts over every shard."""
@@ -106,19 +103,23 @@ class AlertRows:
                 raise NotFound(f"no alert {alert_id}")
 
     def evaluate_owed(self, judge: Judge) -> Iterator[list[Message]]:
-        """Do every evaluation that is owed; yields the outbox rows of each transaction, after its commit."""
+        """Do every evaluation that is owed, route by route; yields each transaction's outbox rows after its commit."""
         for shard in self._router.all():
-            while True:
-                with reading(shard.engine) as connection:
-                    if not _owed_ids(connection):
-                        break
+            with reading(shard.engine) as connection:
+                owed = select(alert.c.id).where(alert.c.evaluate_at.is_not(None)).order_by(alert.c.od, alert.c.id)
+                ids = connection.execute(owed).scalars().all()
+            for some in chunks(ids):
                 with writing(shard.engine) as connection:
-                    messages = self._evaluate_some(connection, judge)
+                    messages = self._evaluate_some(connection, some, judge)
                 yield messages
 
-    def _evaluate_some(self, connection: Connection, judge: Judge) -> list[Message]:
-        resumed = _owed_ids(connection)
-        found = alerts_by_id(connection, list(resumed))
+    def _evaluate_some(self, connection: Connection, ids: Sequence[UUID], judge: Judge) -> list[Message]:
+        # Another process may have evaluated, edited or deleted some of them since they were listed.
+        owed = select(alert.c.id, alert.c.evaluate_resumed).where(alert.c.id.in_(ids), alert.c.evaluate_at.is_not(None))
+        resumed = {row.id: row.evaluate_resumed for row in connection.execute(owed)}
+        found = alerts_by_id(connection, [alert_id for alert_id in ids if alert_id in resumed])
+        if not found:
+            return []
         check_owned(connection, {slot_of_id(alert_id) for alert_id in found})
         outcomes = [judge(one, resumed[one.id]) for one in found.values()]
         write_states(connection, outcomes)
@@ -129,16 +130,6 @@ class AlertRows:
         if windows:
             connection.execute(alert_window.insert(), windows)
         return write_firings(connection, outcomes, self._mint, evaluated=True)
-
-
-def _owed_ids(connection: Connection) -> dict[UUID, bool]:
-    query = (
-        select(alert.c.id, alert.c.evaluate_resumed)
-        .where(alert.c.evaluate_at.is_not(None))
-        .order_by(alert.c.evaluate_at, alert.c.id)
-        .limit(EVALUATED_AT_ONCE)
-    )
-    return {row.id: row.evaluate_resumed for row in connection.execute(query)}
 
 
 def _drop_windows(connection: Connection, ids: Sequence[UUID]) -> None:

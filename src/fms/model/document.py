@@ -124,7 +124,7 @@ class Block:
     Attributes:
         columns: any of ``FIELDS``, one row a document; null: not given. Text fields are strings, integer fields int64
             or strings, flights lists of strings or one string ("AA701+AA380"), dates also date32, ``observed_at``
-            also a timestamp with a zone.
+            also a timestamp with a zone; texts and lists may be dictionary-coded.
         numbers: line or row of each document, from 1, ascending.
         raw: the document in a row as text, at most ``RAW_KEPT`` bytes of it.
         rejects: what could not be read at all, ascending; no row of ``columns``.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fms.model.alert import TARGET, Alert, AlertState, verdict
 from fms.model.change import FIRST_SEEN, Change
 from fms.model.clock import date_of, utc_day
-from fms.model.fare import Fare
+from fms.model.fare import SERIES_BITS, Fare
 from fms.model.fold import Firing, fire, threshold_from
 
 
@@ -23,9 +23,15 @@ def wanted(alert: Alert, known: Iterable[KnownFare], at: int) -> list[KnownFare]
 
     What departed before the UTC day of ``at`` (ms) is left out: a page that nobody refreshes still believes it.
     """
-    today = date_of(utc_day(at))
+    today, want = date_of(utc_day(at)), alert.criteria
+    market = want.market >> SERIES_BITS
     fares = [
-        found for found in known if found.fare.departure_date >= today and verdict(alert.criteria, found.fare) is None
+        found
+        for found in known
+        # A series carries the first bits of its market: most fares of other markets are passed over at once.
+        if found.series >> SERIES_BITS == market
+        and found.fare.departure_date >= today
+        and verdict(want, found.fare) is None
     ]
     return sorted(fares, key=lambda found: (found.fare.price, found.fare.departure_date, found.series))
 

@@ -153,11 +153,13 @@ def series_column(data: pa.RecordBatch, market: U64 | None = None) -> U64:
     whole = mix(whole, _flight_identity(data))
     for name in ("fare_brand", "source", "point_of_sale", "price_basis"):
         whole = mix(whole, hash_coded(data.column(name)))
-    return (market & MARKET_BITS) | (whole >> np.uint64(16))
+    return (market >> _SERIES_BITS << _SERIES_BITS) | (whole >> np.uint64(64 - SERIES_BITS))
 
 
-MARKET_BITS = np.uint64(0xFFFF_0000_0000_0000)
-"""The bits of a series that come from its market."""
+SERIES_BITS = 48
+"""The lower bits of a series that are its own; those above are its market's."""
+
+_SERIES_BITS = np.uint64(SERIES_BITS)
 
 
 def _flight_identity(data: pa.RecordBatch) -> U64:

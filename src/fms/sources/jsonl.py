@@ -1,13 +1,13 @@
 """JSON lines: one document a line, plain or gzip.
 
-Blocks are parsed by Arrow; where that fails, smaller ones, and at last line by line, so that a bad line costs its
-neighbours some time and nothing else. Both ways read the same documents: what the quick way would read in another
-way than the slow one (several objects in a line, NaN, text that is not UTF-8) it refuses.
+Blocks are cut up by ``uniform``; those that are not uniform are parsed by Arrow; where that fails, smaller ones, and
+at last line by line, so that a bad line costs its neighbours some time and nothing else. All ways read the same
+documents: what a quick way would read in another way than the slow one (several objects in a line, NaN, text that is
+not UTF-8) it refuses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,19 @@ from fms.model.batch import I64
 from fms.model.document import DOCUMENT_SCHEMA, Block, Reject, kept_raw
 from fms.sources.json_line import fields_of, read_line
 from fms.sources.lines import BLOCK_BYTES, Input, Lines, LongLine, Progress, is_utf8, read_lines
+from fms.sources.uniform import read_uniform
 
-FEW_LINES = 32
+FEW_LINES = 64
 """So many lines that do not parse together are read one by one."""
 
 PARTS = 8
 """More lines that do not parse together are tried again in so many parts."""
+
+MANY_LINES = 1_000
+"""Fewer lines are not worth looking for patterns."""
+
+MISSES = 3
+"""After so many runs of lines without patterns they are not looked for any more."""
 
 _BRACE, _CLOSED, _RETURN, _N, _A, _I, _SMALL_N = b"{}\rNaIn"
 
@@ -49,30 +56,57 @@ class JsonLines:
                 yield _block(self.name, lines, parser.parse(lines), how_far)
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What a run of lines holds.
+@dataclass
+class Found:
+    """What a run of lines holds; lines are counted from its first one, which is 0.
 
     Attributes:
-        tables: the documents, in order.
-        indexes: the line of each document, counted from the first one of the run, which is 0.
+        tables: documents, with the line of each.
+        singles: documents that were read by themselves, with their lines.
         failed: line and reason of those that are none.
     """
 
-    tables: Sequence[pa.Table]
-    indexes: I64
-    failed: Sequence[tuple[int, str]] = ()
+    tables: list[tuple[pa.Table, I64]] = field(default_factory=list)
+    singles: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+    def in_order(self) -> tuple[pa.Table, I64]:
+        """All documents in one table in the order of the lines, and the line of each."""
+        if self.singles:
+            table = pa.Table.from_pylist([row for row, _ in self.singles], DOCUMENT_SCHEMA)
+            self.tables.append((table, np.array([index for _, index in self.singles], np.int64)))
+        indexes = np.concatenate([np.zeros(0, np.int64), *(indexes for _, indexes in self.tables)])
+        table = _one_table([table for table, _ in self.tables])
+        if (np.diff(indexes) > 0).all():
+            return table, indexes
+        order = np.argsort(indexes)
+        return table.take(pa.array(order)), indexes[order]
 
 
-def _block(name: str, lines: Lines, parsed: Parsed, how_far: dict[str, Any]) -> Block:
-    columns = pa.concat_tables(parsed.tables, promote_options="default") if parsed.tables else pa.table({})
+def _block(name: str, lines: Lines, found: Found, how_far: dict[str, Any]) -> Block:
+    columns, indexes = found.in_order()
     return Block(
         columns=columns,
-        numbers=parsed.indexes + lines.first,
-        raw=_raw(lines, parsed.indexes),
-        rejects=[Reject(name, lines.first + index, why, lines.text(index)) for index, why in parsed.failed],
+        numbers=indexes + lines.first,
+        raw=_raw(lines, indexes),
+        rejects=[Reject(name, lines.first + index, why, lines.text(index)) for index, why in sorted(found.failed)],
         **how_far,
     )
+
+
+def _one_table(tables: Sequence[pa.Table]) -> pa.Table:
+    if len(tables) < 2:
+        return tables[0] if tables else pa.table({})
+    return pa.concat_tables(map(_without_codes, tables), promote_options="default")
+
+
+def _without_codes(table: pa.Table) -> pa.Table:
+    columns = {name: table[name] for name in table.column_names}
+    for name, column in columns.items():
+        if pa.types.is_dictionary(column.type):
+            whole = column.combine_chunks()
+            columns[name] = whole.dictionary.take(whole.indices)
+    return pa.table(columns)
 
 
 def _raw(lines: Lines, indexes: I64) -> Callable[[int], str]:
@@ -85,32 +119,53 @@ class Parser:
     def __init__(self) -> None:
         self._fields: set[str] | None = None
         self._others = False
+        self._misses = 0
 
-    def parse(self, lines: Lines) -> Parsed:
+    def parse(self, lines: Lines) -> Found:
         """The documents in some lines, and the lines that are none."""
         if self._fields is None:
             self._fields = _first_fields(lines)
-        return self._part(lines, 0, len(lines.ends))
+        found = Found()
+        documents = np.flatnonzero(_not_blank(lines))
+        # Most bad lines show it at once, and need not spoil the reading of their neighbours.
+        braced = _is_braced(lines)[documents]
+        self._read(lines, documents[braced], found)
+        self._one_by_one(lines, documents[~braced], found)
+        return found
 
-    def _part(self, lines: Lines, start: int, end: int) -> Parsed:
-        part = lines.part(start, end) if end - start < len(lines.ends) else lines
-        documents = np.flatnonzero(_not_blank(part))
-        table = self.quick(part, documents)
+    def _read(self, lines: Lines, indexes: I64, found: Found) -> None:
+        if not len(indexes):
+            return
+        table = self.quick(lines.only(indexes))
         if table is not None:
-            return Parsed([table], documents + start)
-        if end - start <= FEW_LINES:
-            return self._one_by_one(lines, start, end)
-        edges = np.linspace(start, end, min(PARTS, end - start) + 1).astype(int).tolist()
-        return _joined([self._part(lines, *pair) for pair in pairwise(edges)])
+            found.tables.append((table, indexes))
+        elif len(indexes) <= FEW_LINES:
+            self._one_by_one(lines, indexes, found)
+        else:
+            for part in np.array_split(indexes, PARTS):
+                self._read(lines, part, found)
 
-    def quick(self, lines: Lines, documents: I64) -> pa.Table | None:
-        """One row for each of the ``documents`` among the lines; None if there is doubt."""
-        if not len(documents):
-            return DOCUMENT_SCHEMA.empty_table()
-        if not _looks_good(lines, documents):
+    def _one_by_one(self, lines: Lines, indexes: I64, found: Found) -> None:
+        for index in indexes.tolist():
+            document = read_line(lines.line(index), self._deep)
+            if isinstance(document, str):
+                found.failed.append((index, document))
+            elif document is not None:
+                found.singles.append((document, index))
+
+    def quick(self, lines: Lines) -> pa.Table | None:
+        """One row for each line; None if there is doubt."""
+        if len(lines.ends) >= MANY_LINES and self._misses < MISSES:
+            table = read_uniform(lines)
+            self._misses = 0 if table is not None else self._misses + 1
+            if table is not None:
+                return table
+        # With braces at both ends a document cannot reach over two lines: a closing and an opening brace in a row end
+        # one document and start another, or are no JSON. (And Arrow dies of a file that starts with null.)
+        if not (_is_braced(lines).all() and is_utf8(lines.data)):
             return None
         table = self._parsed(lines.data)
-        return table if table is not None and table.num_rows == len(documents) else None
+        return table if table is not None and table.num_rows == len(lines.ends) else None
 
     def _parsed(self, data: bytes) -> pa.Table | None:
         if self._fields and not self._others:
@@ -135,23 +190,9 @@ class Parser:
         self._others = self._others or self._fields == known
         return table
 
-    def _one_by_one(self, lines: Lines, start: int, end: int) -> Parsed:
-        rows: list[dict[str, Any]] = []
-        indexes: list[int] = []
-        failed: list[tuple[int, str]] = []
-        for index in range(start, end):
-            found = read_line(lines.line(index), self._deep)
-            if isinstance(found, str):
-                failed.append((index, found))
-            elif found is not None:
-                rows.append(found)
-                indexes.append(index)
-        table = pa.Table.from_pylist(rows, DOCUMENT_SCHEMA)
-        return Parsed([table] if rows else [], np.array(indexes, np.int64), failed)
-
     def _deep(self, line: bytes) -> dict[str, Any] | None:
         """A line that is nested too deep for the slow way, as the quick way reads it."""
-        table = self.quick(Lines(line + b"\n", 1), np.zeros(1, np.int64))
+        table = self.quick(Lines(line + b"\n", 1))
         return None if table is None else dict(table.to_pylist()[0])
 
 
@@ -169,14 +210,6 @@ def _first_fields(lines: Lines) -> set[str]:
     return fields_of(found) if isinstance(found, dict) else set()
 
 
-def _joined(parts: Sequence[Parsed]) -> Parsed:
-    return Parsed(
-        [table for part in parts for table in part.tables],
-        np.concatenate([part.indexes for part in parts]),
-        [failed for part in parts for failed in part.failed],
-    )
-
-
 def _not_blank(lines: Lines) -> Any:
     """Which lines are longer than a carriage return; those of other blanks are left to the slow way."""
     data = np.frombuffer(lines.data, np.uint8)
@@ -184,18 +217,12 @@ def _not_blank(lines: Lines) -> Any:
     return (length > 1) | ((length == 1) & (data[lines.starts] != _RETURN))
 
 
-def _looks_good(lines: Lines, documents: I64) -> bool:
-    """Each document starts and ends with a brace and all is UTF-8.
-
-    Then a document cannot reach over two lines: a closing and an opening brace in a row end one document and start
-    another, or are no JSON. (Arrow also dies of a file that starts with null.)
-    """
+def _is_braced(lines: Lines) -> Any:
+    """Which lines start and end with a brace."""
     data = np.frombuffer(lines.data, np.uint8)
-    last = lines.ends[documents] - 1
+    last = lines.ends - 1
     last = last - (data[last] == _RETURN)
-    if not ((data[lines.starts[documents]] == _BRACE).all() and (data[last] == _CLOSED).all()):
-        return False
-    return is_utf8(lines.data)
+    return (data[lines.starts] == _BRACE) & (data[last] == _CLOSED)
 
 
 def _has_odd_number(data: bytes) -> bool:

@@ -58,6 +58,18 @@ class Lines:
         """Lines ``start`` to ``end``, the last not included."""
         return Lines(self.data[self.starts[start] : self.ends[end - 1] + 1], self.first + start)
 
+    def only(self, indexes: I64) -> "Lines":
+        """Some lines, ascending; their numbers mean nothing any more unless they follow each other."""
+        if len(indexes) == len(self.ends):
+            return self
+        start, end = int(indexes[0]), int(indexes[-1]) + 1
+        if end - start == len(indexes):
+            return self.part(start, end)
+        return Lines(b"".join(self.data[a : b + 1] for a, b in self._edges(indexes)), 1)
+
+    def _edges(self, indexes: I64) -> Iterator[tuple[int, int]]:
+        return zip(self.starts[indexes].tolist(), self.ends[indexes].tolist(), strict=True)
+
     def text(self, index: int) -> str:
         """One line as it is kept in a reject."""
         return kept_raw(self.line(index).rstrip(b"\r"))

@@ -1,13 +1,13 @@
-"""Runs of JSON lines that differ in nothing but the values of the same fields in the same order, as programs write.
+"""Runs of JSON lines written by a program: many of them alike but for the values.
 
-Their quotes stand in the same places of the pattern in each line, so that a few numpy operations over all lines check
-the text between the values and cut the values out. The first line says what the pattern is. Anything else (an escape,
-a line of other fields, a list of two) is left to a real parser.
+Lines of one length and one pattern lie under each other as the rows of a matrix of bytes: one comparison with a line
+whose pattern is known checks them all, and the values are columns of the matrix. Where lines are of too many patterns,
+or one is no plain flat object (an escape, a nested value, text beyond ASCII), a real parser must read them.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,201 +16,212 @@ import pyarrow as pa
 
 from fms.model.batch import I64
 from fms.model.document import FLIGHT_FIELDS, INT_FIELDS, TEXT_FIELDS
-from fms.sources.lines import NEWLINE, Lines
+from fms.sources.lines import Lines
 
-LONGEST_VALUE = 40
-"""Bytes of the longest text that is cut out this way."""
+MOST_PATTERNS = 96
+"""Patterns in one run of lines; each costs about as much as the parsing of 150 lines."""
 
-LONGEST_INT = 18
+LONGEST_LINE = 2_000
+LONGEST_VALUE = 96
 
-_QUOTE, _FIRST_PRINTABLE, _WORD = 34, 32, 8
-_PAD = bytes(_WORD)
-_MASKS = np.array([(1 << (8 * kept)) - 1 for kept in range(_WORD + 1)], np.uint64)
+Bytes = npt.NDArray[np.uint8]
 
-_TOKEN = re.compile(r'\{|\}|,|:|\[|\]|"([^"]*)"|(0|[1-9][0-9]{0,17})|true|false|null|[ ]+')
+_WORD, _FIRST_PRINTABLE, _QUOTE, _ZERO = 8, 32, 34, 48
+_KNOWN = {*TEXT_FIELDS, *FLIGHT_FIELDS, *INT_FIELDS}
 _PAIR = re.compile(
     r'[ ]*"(?P<key>[^"]+)"[ ]*:[ ]*'
-    r'(?:"(?P<text>[^"]*)"|\[[ ]*"(?P<flight>[^"]*)"[ ]*\]|(?P<int>0|[1-9][0-9]{0,17})|null|true|false)[ ]*'
+    r'(?:"(?P<text>[^"]*)"|(?P<int>0|[1-9][0-9]{0,17})|(?P<null>null)|(?P<other>true|false)'
+    r'|\[[ ]*"(?P<list>[^"]*"(?:[ ]*,[ ]*"[^"]*")*)[ ]*\])[ ]*(?:,|\}\Z)'
 )
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value in the pattern.
-
-    Attributes:
-        field: its key.
-        kind: ``text``, ``flight`` (the only one of a list) or ``int``.
-    """
-
-    field: str
-    kind: str
-
-    @property
-    def known(self) -> bool:
-        """Whether ingest reads the field."""
-        return self.field in {"text": TEXT_FIELDS, "flight": FLIGHT_FIELDS, "int": INT_FIELDS}[self.kind]
+_BETWEEN = re.compile(r'"[ ]*,[ ]*"')
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """What all lines have in common: ``fixed[0] values[0] fixed[1] values[1] … fixed[-1]``."""
+    """What lines have in common, and where in them the values are.
 
-    fixed: tuple[bytes, ...]
-    values: tuple[Value, ...]
+    Attributes:
+        line: a line of the pattern.
+        values: start and end of each value, and whether it is an integer, not text.
+        fields: start and end of each field that ingest reads.
+    """
 
-    @cached_property
-    def quotes(self) -> int:
-        """Quotes in each line."""
-        return sum(text.count(b'"') for text in self.fixed)
+    line: bytes
+    values: tuple[tuple[int, int, bool], ...]
+    fields: dict[str, tuple[int, int]]
 
     @classmethod
     def of(cls, line: bytes) -> "Pattern | None":
-        """The pattern of a line; None if it is no flat object without escapes, or has a field twice or wrongly."""
-        text = line.decode("latin-1")
-        if not (text.startswith("{") and text.endswith("}")) or "\\" in text:
+        """The pattern of an ASCII line without escapes; None if it is no flat object of fields of the right types."""
+        text = line.decode("ascii")
+        if not text.startswith("{"):
             return None
-        fixed, values, keys = ["{"], [], set()
-        place, end = 1, len(text) - 1
-        while place < end:
-            pair = _PAIR.match(text, place, end)
-            if not pair or pair["key"] in keys or (pair.end() < end and text[pair.end()] != ","):
+        values: list[tuple[int, int, bool]] = []
+        fields: dict[str, tuple[int, int]] = {}
+        keys = set()
+        place = 1
+        while place < len(text):
+            pair = _PAIR.match(text, place)
+            if not pair or pair["key"] in keys:
                 return None
-            keys.add(pair["key"])
-            kind = pair.lastgroup if pair.lastgroup != "key" else None
-            start, stop = pair.span(kind) if kind else (pair.end(), pair.end())
-            fixed[-1] += text[place:start]
-            if kind:
-                values.append(Value(pair["key"], kind))
-                fixed.append(text[stop : pair.end()])
-            fixed[-1] += text[pair.end() : pair.end() + 1] if pair.end() < end else ""
-            place = pair.end() + 1
-            if place == end:
-                return None
-        fixed[-1] += "}"
-        wrong = [one for one in values if not one.known and one.field in _KNOWN] or not values or not (keys & _KNOWN)
-        return None if wrong else cls(tuple(part.encode("latin-1") for part in fixed), tuple(values))
+            key, kind, place = pair["key"], _kind(pair), pair.end()
+            keys.add(key)
+            if key in _KNOWN and kind != "null":
+                if kind != _kind_of(key):
+                    return None
+                fields[key] = _span(pair, kind)
+            values += _values(pair, kind)
+        # A comma before the closing brace would have been taken for one between fields.
+        return cls(line, tuple(values), fields) if pair and text[pair.end() - 1] == "}" else None
+
+    def mask(self, width: int) -> Bytes:
+        """255 where a line of the pattern must be as this one, else 0."""
+        found = np.zeros(width, np.uint8)
+        found[: len(self.line)] = 255
+        for start, end, _ in self.values:
+            found[start:end] = 0
+        return found
 
 
-_KNOWN = {*TEXT_FIELDS, *FLIGHT_FIELDS, *INT_FIELDS}
+def _kind(pair: re.Match[str]) -> str:
+    return next(kind for kind in ("text", "int", "list", "null", "other") if pair[kind] is not None)
 
 
-def read_uniform(lines: Lines, pattern: Pattern) -> pa.Table | None:
-    """The known fields of lines that are all of the pattern; text is dictionary-coded. None if one line is not.
+def _kind_of(field: str) -> str:
+    return "int" if field in INT_FIELDS else "list" if field in FLIGHT_FIELDS else "text"
 
-    The lines must be ASCII.
-    """
-    text = _Text(lines)
-    spans = text.spans(pattern)
-    if spans is None:
-        return None
-    columns: dict[str, Any] = {}
-    for value, (start, end) in zip(pattern.values, spans, strict=True):
-        column = text.ints(start, end) if value.kind == "int" else text.coded(start, end) if value.known else True
+
+def _span(pair: re.Match[str], kind: str) -> tuple[int, int]:
+    start, end = pair.span(kind)
+    return start, end - (kind == "list")  # the quote behind the last text of a list
+
+
+def _values(pair: re.Match[str], kind: str) -> Iterator[tuple[int, int, bool]]:
+    if kind in ("null", "other"):
+        return
+    start, end = _span(pair, kind)
+    if kind == "list":
+        for between in _BETWEEN.finditer(pair.string, start, end):
+            yield start, between.start(), False
+            start = between.end()
+    yield start, end, kind == "int"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines of one pattern: where among all lines, and their bytes, one line a row."""
+
+    rows: I64
+    text: Bytes
+    pattern: Pattern
+
+
+def read_uniform(lines: Lines) -> pa.Table | None:
+    """The known fields of each line, text and lists coded; None if a real parser must read the lines."""
+    groups: list[Group] = []
+    for group in _groups(lines):
+        if group is None or len(groups) == MOST_PATTERNS:
+            return None
+        groups.append(group)
+    fields = {field for group in groups for field in group.pattern.fields}
+    order = np.concatenate([group.rows for group in groups])
+    columns = {}
+    for field in sorted(fields):
+        column = _ints(field, groups, order) if field in INT_FIELDS else _texts(field, groups, order)
         if column is None:
             return None
-        if value.known:
-            columns[value.field] = _as_lists(column) if value.kind == "flight" else column
-    return pa.table(columns)
+        columns[field] = column
+    return pa.table(columns) if columns else None
 
 
-def _as_lists(column: Any) -> Any:
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column)
+def _groups(lines: Lines) -> Iterator[Group | None]:
+    """The lines by pattern; None when there is a line of no pattern."""
+    data = lines.data + bytes(_WORD)
+    length = lines.ends - lines.starts
+    if not _is_plain(lines) or not 2 <= int(length.min()) <= int(length.max()) <= LONGEST_LINE:
+        yield None
+        return
+    order = np.argsort(length.astype(np.uint16), kind="stable")
+    edges = np.flatnonzero(np.diff(length[order], prepend=-1, append=-1))
+    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        rows = order[first:last]
+        yield from _of_one_length(data, lines.starts[rows], rows, int(length[rows[0]]))
 
 
-class _Text:
-    """The bytes of some lines, to be looked at eight at a time from any place."""
-
-    def __init__(self, lines: Lines) -> None:
-        data = lines.data + _PAD
-        self._bytes = np.frombuffer(data, np.uint8)
-        # Words at every byte, not at every eighth: unaligned on purpose.
-        self._words = np.ndarray((len(lines.data),), "<u8", buffer=data, strides=(1,))
-        self._starts, self._ends = lines.starts, lines.ends
-        self._plain = b"\\" not in data
-
-    def spans(self, pattern: Pattern) -> list[tuple[I64, I64]] | None:
-        """Where each value starts and ends in each line; None if a line is not of the pattern."""
-        body = self._bytes[:-_WORD]
-        if not self._plain or np.count_nonzero(body < _FIRST_PRINTABLE) != len(self._ends):
-            return None
-        quotes = np.flatnonzero(body == _QUOTE)
-        if len(quotes) != pattern.quotes * len(self._ends):
-            return None
-        found = self._cut(pattern, quotes.reshape(len(self._ends), pattern.quotes))
-        edges = [self._starts, *(edge for span in found for edge in span), self._ends]
-        for fixed, start, end in zip(pattern.fixed, edges[::2], edges[1::2], strict=True):
-            if not self._is_fixed(fixed, start, end):
-                return None
-        return found
-
-    def _cut(self, pattern: Pattern, quotes: I64) -> list[tuple[I64, I64]]:
-        """Where the values are if the lines are of the pattern: between the quotes around them."""
-        found, passed = [], 0
-        for place, value in enumerate(pattern.values):
-            before, after = pattern.fixed[place], pattern.fixed[place + 1]
-            passed += before.count(b'"')
-            # An integer is cut out between the nearest quotes, or the line's end, and the text that is known.
-            lead = len(before) - before.rindex(b'"') - 1
-            trail = after.find(b'"')
-            end = quotes[:, passed] if trail >= 0 else self._ends
-            start = quotes[:, passed - 1] + 1 + lead
-            found.append((start, end - (trail if trail >= 0 else len(after)) if value.kind == "int" else end - trail))
-        return found
-
-    def _is_fixed(self, fixed: bytes, start: I64, end: I64) -> bool:
-        if (end - start != len(fixed)).any():
-            return False
-        # The last word may look at some bytes again; only a text shorter than a word must be cut.
-        offsets = [*range(0, len(fixed) - _WORD, _WORD), max(0, len(fixed) - _WORD)]
-        for offset in offsets:
-            part = fixed[offset : offset + _WORD]
-            word = self._words[start + offset if offset else start]
-            if len(part) < _WORD:
-                word &= _MASKS[len(part)]
-            if (word != np.uint64(int.from_bytes(part, "little"))).any():
-                return False
-        return True
-
-    def coded(self, start: I64, end: I64) -> pa.DictionaryArray | None:
-        """The texts between the places, each distinct one once; None if one is too long."""
-        length = end - start
-        longest = int(length.max())
-        if longest > LONGEST_VALUE:
-            return None
-        words = max(1, -(-longest // _WORD))
-        cut = np.empty((len(start), words), np.uint64)
-        alike = int(length.min()) == longest
-        for word in range(words):
-            place = word * _WORD
-            kept = min(longest - place, _WORD) if alike else np.clip(length - place, 0, _WORD)
-            # A place behind a short text may be behind all text too; nothing of it is kept.
-            found = self._words[start + place if alike else np.minimum(start + place, len(self._words) - 1)]
-            cut[:, word] = found if alike and kept == _WORD else found & _MASKS[kept]
-        raw = pa.FixedSizeBinaryArray.from_buffers(pa.binary(words * _WORD), len(cut), [None, pa.py_buffer(cut)])
-        coded = raw.dictionary_encode()
-        texts = [text.rstrip(b"\0").decode() for text in coded.dictionary.to_pylist()]
-        return pa.DictionaryArray.from_arrays(coded.indices, pa.array(texts, pa.string()))
-
-    def ints(self, start: I64, end: I64) -> pa.Array | None:
-        """The integers between the places; None if one is none, or is longer than fits."""
-        length = end - start
-        longest = int(length.max())
-        if int(length.min()) < 1 or longest > LONGEST_INT:
-            return None
-        first = self._bytes[start]
-        if ((first == ord("0")) & (length > 1)).any():
-            return None
-        value = np.zeros(len(start), np.int64)
-        for place in range(longest):
-            digit = self._bytes[np.minimum(start + place, end - 1)] - np.uint8(ord("0"))
-            inside = place < length
-            if (digit[inside] > 9).any():
-                return None
-            value = np.where(inside, value * 10 + digit, value)
-        return pa.array(value)
+def _is_plain(lines: Lines) -> bool:
+    if not lines.data.isascii() or b"\\" in lines.data:
+        return False
+    return int(np.count_nonzero(np.frombuffer(lines.data, np.uint8) < _FIRST_PRINTABLE)) == len(lines.ends)
 
 
-def has_only_lines(lines: Lines) -> bool:
-    """Whether each line is one of text, ended by a newline alone."""
-    return lines.data[-1] == NEWLINE and lines.data.isascii()
+def _of_one_length(data: bytes, starts: I64, rows: I64, length: int) -> Iterator[Group | None]:
+    width = -(-length // _WORD) * _WORD
+    # One item of this array is a line, from whatever byte on.
+    windows = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
+    text = windows[starts].view(np.uint8).reshape(-1, width)
+    while len(rows):
+        pattern = Pattern.of(text[0, :length].tobytes())
+        if pattern is None:
+            yield None
+            return
+        other = _differing(text, pattern)
+        if not other.any():
+            yield Group(rows, text, pattern)
+            return
+        yield Group(rows[~other], text[~other], pattern)
+        rows, text = rows[other], text[other]
+
+
+def _differing(text: Bytes, pattern: Pattern) -> npt.NDArray[np.bool_]:
+    """Which rows are not of the pattern."""
+    width = text.shape[1]
+    words = text.view("<u8") ^ text[:1].view("<u8")
+    words &= pattern.mask(width).view("<u8")
+    found: npt.NDArray[np.bool_] = words.any(axis=1) if words.any() else np.zeros(len(text), bool)
+    for start, end, is_int in pattern.values:
+        value = text[:, start:end]
+        odd = (value - np.uint8(_ZERO)) > 9 if is_int else value == _QUOTE
+        if odd.any():
+            found |= odd.any(axis=1)
+        if is_int and end - start > 1:
+            found |= value[:, 0] == _ZERO
+    return found
+
+
+def _texts(field: str, groups: list[Group], order: I64) -> pa.DictionaryArray | None:
+    spans = [group.pattern.fields.get(field, (0, 0)) for group in groups]
+    widest = max(end - start for start, end in spans)
+    if widest > LONGEST_VALUE:
+        return None
+    width = -(-max(widest, 1) // _WORD) * _WORD
+    # No text has a zero byte: the texts are as different as these are.
+    cells = np.zeros((len(order), width), np.uint8)
+    present = np.ones(len(order), bool)
+    done = 0
+    for group, (start, end) in zip(groups, spans, strict=True):
+        cells[done : done + len(group.rows), : end - start] = group.text[:, start:end]
+        present[group.rows] = field in group.pattern.fields
+        done += len(group.rows)
+    coded = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)])
+    coded = coded.dictionary_encode()
+    codes = np.empty(len(order), np.int32)
+    codes[order] = coded.indices.to_numpy()
+    texts = [text.rstrip(b"\0").decode("ascii") for text in coded.dictionary.to_pylist()]
+    # Of a list the cells hold all between its first and its last quote.
+    is_list = field in FLIGHT_FIELDS
+    distinct = pa.array(map(_BETWEEN.split, texts), pa.list_(pa.string())) if is_list else pa.array(texts, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=None if present.all() else ~present), distinct)
+
+
+def _ints(field: str, groups: list[Group], order: I64) -> Any:
+    found, present = np.zeros(len(order), np.int64), np.ones(len(order), bool)
+    for group in groups:
+        if field not in group.pattern.fields:
+            present[group.rows] = False
+            continue
+        start, end = group.pattern.fields[field]
+        value = np.zeros(len(group.rows), np.int64)
+        for digits in np.ascontiguousarray(group.text[:, start:end].T) - np.uint8(_ZERO):
+            value = value * 10 + digits
+        found[group.rows] = value
+    return pa.array(found, mask=None if present.all() else ~present)

@@ -209,13 +209,17 @@ def _price(rows: Rows) -> I64:
         return minor
     places = np.flatnonzero(rows.present("total_amount"))
     currency = rows.coded("currency")
-    amounts = parse_amounts(column.take(pa.array(places)), Coded(currency.codes[places], currency.texts))
+    amounts = parse_amounts(_decoded(column).take(pa.array(places)), Coded(currency.codes[places], currency.texts))
     for reason in set(amounts.why.tolist()) - {""}:
         rows.fail(reason, _at(places[amounts.why == reason], rows.count))
     rows.fail("two_prices", _at(places[given[places] & (minor[places] != amounts.minor)], rows.count))
     price = minor.copy()
     price[places] = amounts.minor
     return price
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _at(places: I64, count: int) -> Mask:

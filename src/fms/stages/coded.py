@@ -32,8 +32,8 @@ class Coded:
 
     @classmethod
     def of(cls, column: pa.Array) -> "Coded":
-        """A string column, coded."""
-        encoded = column.dictionary_encode()
+        """A string column, coded unless it is so already."""
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         return cls(codes(encoded), encoded.dictionary.to_pylist())
 
     @property

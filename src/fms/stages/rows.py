@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fms.errors import Invalid
 from fms.model.batch import I64, TEXT, ints
 from fms.model.document import REASONS
+from fms.model.hashing import codes
 from fms.stages.coded import Coded, Mask, Normal, constant
 from fms.stages.words import FLIGHT_MARK, flight_list, flight_text
 
@@ -97,8 +98,13 @@ class Rows:
         column = self.column(name)
         if column is None:
             return pa.nulls(self.count, TEXT)
-        if not pa.types.is_list(column.type):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if not pa.types.is_list(kind):
             found, bad = self.coded(name).normal(flight_text)
+        elif kind is not column.type:
+            joined, odd = _joined(column.dictionary)
+            self.fail("bad_flights", np.append(odd, False)[codes(column)])
+            found, bad = Coded(codes(column), joined.fill_null("").to_pylist()).normal(flight_list)
         else:
             joined, odd = _joined(column)
             self.fail("bad_flights", odd)
