@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 from fms.db.alerts import AlertRows
 from fms.db.users import Users
 from fms.errors import Invalid, NotFound
-from fms.model.alert import MARKET_FIELDS, Alert, AlertState, Unmet, verdict
+from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
 from fms.model.alert_file import read_alert_file
 from fms.model.clock import Clock
@@ -20,7 +19,7 @@ from fms.model.ids import IdMint, parse_id
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.user import User
-from fms.ports import KnownFares, Outcome
+from fms.ports import KnownFares, Outcome, Question
 
 
 @dataclass(frozen=True)
@@ -164,23 +163,26 @@ class Alerts:
 
     def evaluate_owed(self) -> list[Message]:
         """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
-        # Owed evaluations come route by route: what is known of one route is read once, and forgotten after it.
-        known = lru_cache(maxsize=1)(self._fares.known)
+        return [message for messages in self._rows.evaluate_owed(self._judge) for message in messages]
 
-        def judge(alert: Alert, resumed: bool) -> Outcome:
-            want, route = alert.criteria, known(alert.criteria.od)
-            fares = route.departing(want.depart_from, want.depart_to)
-            state, firing = evaluate(alert, fares, route.newest, resume=resumed)
-            return Outcome(alert, state, [firing] if firing else [])
-
-        return [message for messages in self._rows.evaluate_owed(judge) for message in messages]
+    def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
+        alerts = [alert for alert, _ in owed]
+        newest = self._fares.newest([alert.criteria.od for alert in alerts])
+        known = self._fares.known([_question(alert) for alert in alerts])
+        outcomes = []
+        for (alert, resumed), found in zip(owed, known, strict=True):
+            state, firing = evaluate(alert, found.fares, newest.get(alert.criteria.od), resume=resumed)
+            outcomes.append(Outcome(alert, state, [firing] if firing else []))
+        return outcomes
 
     def explain(self, alert: Alert) -> Explanation:
         """The alert against the best known fares."""
-        known = self._fares.known(alert.criteria.od)
-        fares = wanted(alert, known.fares, known.newest or 0)
+        od = alert.criteria.od
+        [known] = self._fares.known([Question(od)])
+        newest = self._fares.newest([od]).get(od)
+        fares = wanted(alert, known.fares, newest or 0)
         excluded = excluded_by(alert, known.fares)
-        return Explanation(alert, len(known.fares), known.newest, [one.fare for one in fares[:5]], excluded)
+        return Explanation(alert, len(known.fares), newest, [one.fare for one in fares[:5]], excluded)
 
     def explain_fare(self, alert: Alert, fare: Fare) -> Unmet | None:
         """The verdict on one fare, and on its price: None if it would fire the alert as it is now."""
@@ -210,3 +212,10 @@ def _check_edit(place: str, before: Alert, wish: AlertDocument, *, update: bool)
 
 def _let_go(state: AlertState) -> AlertState:
     return replace(state, holder=None, holder_departure=None)
+
+
+def _question(alert: Alert) -> Question:
+    want = alert.criteria
+    # A target asks only whether something is below it; the others measure from whatever is cheapest.
+    at_most = alert.amount if alert.kind == TARGET else None
+    return Question(want.od, want.depart_from, want.depart_to, want.market, at_most)

@@ -1,10 +1,8 @@
 """What the stages ask of the world outside. Each port has one behaviour suite in ``tests/contracts``."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import cached_property
+from datetime import date
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -57,37 +55,45 @@ class PageStore(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the price book knows of one O&D within dates.
+class Question:
+    """What somebody wants to know of the price book.
 
     Attributes:
-        fares: the believed fares.
+        od: the O&D.
+        first, last: departure, inclusive; None: open.
+        market: only fares whose series begins with the bits of this market (others may share them); None: all.
+        at_most: only fares at or below this price, in minor units; None: all.
+    """
+
+    od: str
+    first: date | None = None
+    last: date | None = None
+    market: int | None = None
+    at_most: int | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the price book answers.
+
+    Attributes:
+        fares: the believed fares asked for.
         dates: departure dates that have a page (a date without one is unknown, not sold out).
-        newest: the newest observation of these pages, UTC ms; None without pages.
     """
 
     fares: Sequence[KnownFare]
     dates: frozenset[date]
-    newest: int | None
-
-    def departing(self, first: date, last: date) -> list[KnownFare]:
-        """The fares that depart within the dates, inclusive."""
-        days = (first + timedelta(days=day) for day in range((last - first).days + 1))
-        return [found for day in days for found in self._by_date.get(day, ())]
-
-    @cached_property
-    def _by_date(self) -> Mapping[date, Sequence[KnownFare]]:
-        by_date: dict[date, list[KnownFare]] = defaultdict(list)
-        for found in self.fares:
-            by_date[found.fare.departure_date].append(found)
-        return by_date
 
 
 class KnownFares(Protocol):
     """The price book as its readers see it."""
 
-    def known(self, od: str, first: date | None = None, last: date | None = None) -> Known:
-        """What is known of an O&D, departing within the dates (inclusive; None: open)."""
+    def known(self, questions: Sequence[Question]) -> list[Known]:
+        """The answers, in the order of the questions; asking many at once is much quicker than one by one."""
+        ...
+
+    def newest(self, ods: Sequence[str]) -> dict[str, int]:
+        """The newest observation of each O&D, UTC ms; one that has none is left out."""
         ...
 
 

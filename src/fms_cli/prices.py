@@ -29,12 +29,13 @@ def show(
     from fms.bootstrap import open_site
     from fms.model.clock import parse_date
     from fms.model.route import od_of
+    from fms.ports import Question
     from fms_cli.documents import price_document
 
     od = od_of(_airport(origin), _airport(destination))
     departure: date = parse_date(day)
     with open_site(data) as site:
-        known = site.book.known(od, departure, departure)
+        [known] = site.book.known([Question(od, departure, departure)])
     fares = sorted((found.fare for found in known.fares), key=lambda fare: (fare.currency, fare.price))
     rows = [price_document(fare) for fare in fares]
     columns = ("price", "return_date", "flights", "fare_brand", "cabin", "for", "source", "last_seen")

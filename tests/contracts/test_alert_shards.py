@@ -1,6 +1,6 @@
 """The alerts in SQL: what match asks of them and what it may write, on one shard and on several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -46,9 +46,9 @@ class Shards:
         return self.rows.get(one.id).state
 
 
-def _on_an_empty_book(one: Alert, resumed: bool) -> Outcome:
-    state, firing = evaluate(one, [], None, resume=resumed)
-    return Outcome(one, state, [firing] if firing else [])
+def _on_an_empty_book(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
+    judged = [(one, evaluate(one, [], None, resume=resumed)) for one, resumed in owed]
+    return [Outcome(one, state, [firing] if firing else []) for one, (state, firing) in judged]
 
 
 @pytest.fixture(params=[1, 2, 5])

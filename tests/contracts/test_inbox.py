@@ -19,7 +19,7 @@ from fms.model.clock import DAY_MS, HOUR_MS, system_clock
 from fms.model.evaluation import KnownFare, evaluate
 from fms.model.fare import Fare
 from fms.model.notification import Notification, OutboxBatch, Push
-from fms.ports import Known, Outcome
+from fms.ports import Known, Outcome, Question
 from fms.stages.match import Match
 from fms.stages.notify import Notify
 from tests.builders import MINT, MONDAY, alert, change, change_batch, fare, series_of
@@ -32,10 +32,16 @@ class FakeBook:
     fares: list[Fare] = field(default_factory=list)
     empty_dates: set[date] = field(default_factory=set)
 
-    def known(self, od: str, first: date | None = None, last: date | None = None) -> Known:
+    def known(self, questions: Sequence[Question]) -> list[Known]:
+        return [self._known(question.od) for question in questions]
+
+    def _known(self, od: str) -> Known:
         found = [one for one in self.fares if one.od == od]
         dates = frozenset({one.departure_date for one in found} | self.empty_dates)
-        return Known([KnownFare(series_of(one), one) for one in found], dates, None)
+        return Known([KnownFare(series_of(one), one) for one in found], dates)
+
+    def newest(self, ods: Sequence[str]) -> dict[str, int]:
+        return {one.od: one.observed_at for one in self.fares if one.od in ods}
 
 
 @dataclass
@@ -72,8 +78,11 @@ class Town:
         return made
 
     def evaluate(self) -> None:
-        def judge(one: Alert, resumed: bool) -> Outcome:
-            known = self.book.known(one.criteria.od)
+        def judge(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
+            return [judged(one, resumed) for one, resumed in owed]
+
+        def judged(one: Alert, resumed: bool) -> Outcome:
+            [known] = self.book.known([Question(one.criteria.od)])
             state, firing = evaluate(one, known.fares, None, resume=resumed)
             return Outcome(one, state, [firing] if firing else [])
 

@@ -14,12 +14,12 @@ from fms.model.description import line_count
 from fms.model.fare import Fare, FareBatch
 from fms.model.page import decode_pages, encode_pages
 from fms.model.rules import SourceRule, SourceRules
-from fms.pricebook import book as book_module
+from fms.ports import Question
 from fms.pricebook.book import Book
 from fms.pricebook.maintain import drop_departed, newest_observation
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff
-from tests.builders import FARE, MONDAY
+from tests.builders import CRITERIA, FARE, MONDAY
 
 DAY = FARE.departure_date
 KEY = f"JFK-LHR:{DAY}"
@@ -36,8 +36,8 @@ def see(store: MemoryPageStore, *fares: Fare) -> None:
     diff.settle()
 
 
-def fares_in(store: MemoryPageStore, od: str = "JFK-LHR", **dates: date) -> list[Fare]:
-    return [known.fare for known in Book(store).known(od, **dates).fares]
+def fares_in(store: MemoryPageStore, od: str = "JFK-LHR", **dates: Any) -> list[Fare]:
+    return [known.fare for known in Book(store).known([Question(od, **dates)])[0].fares]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_fare_is_known_as_it_was_seen(store: MemoryPageStore) -> None:
     )  # fmt: skip
     plain = fare(outbound_flights=None, price_basis="market")
     see(store, whole, plain)
-    found = Book(store).known("JFK-LHR").fares
+    found = Book(store).known([Question("JFK-LHR")])[0].fares
     assert {known.fare for known in found} == {whole, plain}
     batch = FareBatch.of_fares([whole, plain])
     assert {known.series for known in found} == set(batch.series.tolist())
@@ -71,7 +71,7 @@ def test_a_fare_that_its_page_no_longer_believes_is_not_known(store: MemoryPageS
     entries, counts = decode_pages([KEY], [page or b""])
     newer = replace(entries, seen=entries.seen + np.array([4 * DAY_MS, 0, 0]))
     store.put(0, version, {KEY: encode_pages(newer, counts.tolist())[0]}, {})
-    known = {found.series for found in Book(store).known("JFK-LHR").fares}
+    known = {found.series for found in Book(store).known([Question("JFK-LHR")])[0].fares}
     assert known == set(entries.series[[0]].tolist()) | set(entries.series[entries.believe == 0].tolist())
 
 
@@ -84,18 +84,18 @@ def test_an_outage_takes_no_fare_away(store: MemoryPageStore) -> None:
 def test_only_the_route_and_the_dates_asked_for_are_known(store: MemoryPageStore) -> None:
     see(store, *(fare(at=n, departure_date=DAY + timedelta(n)) for n in range(5)), fare(destination="LHX"))
     book = Book(store)
-    assert book.known("JFK-LHR").dates == {DAY + timedelta(n) for n in range(5)}
-    assert book.known("JFK-LHR", DAY + timedelta(1), DAY + timedelta(2)).dates == {
+    assert book.known([Question("JFK-LHR")])[0].dates == {DAY + timedelta(n) for n in range(5)}
+    assert book.known([Question("JFK-LHR", DAY + timedelta(1), DAY + timedelta(2))])[0].dates == {
         DAY + timedelta(1), DAY + timedelta(2)
     }  # fmt: skip
     assert [one.departure_date for one in fares_in(store, last=DAY)] == [DAY]
     assert [one.departure_date for one in fares_in(store, first=DAY + timedelta(4))] == [DAY + timedelta(4)]
-    assert book.known("JFK-LHR", last=DAY + timedelta(2)).newest == MONDAY + 2
 
 
 def test_of_an_unknown_route_nothing_is_known(store: MemoryPageStore) -> None:
-    known = Book(store).known("JFK-LHR")
-    assert (list(known.fares), known.dates, known.newest) == ([], frozenset(), None)
+    known = Book(store).known([Question("JFK-LHR")])[0]
+    assert (list(known.fares), known.dates) == ([], frozenset())
+    assert Book(store).newest(["JFK-LHR"]) == {}
 
 
 def test_a_series_that_nobody_described_is_passed_over(store: MemoryPageStore) -> None:
@@ -103,26 +103,38 @@ def test_a_series_that_nobody_described_is_passed_over(store: MemoryPageStore) -
     version, _ = store.get(0, [])
     store.put(0, version, {}, {KEY: None})
     assert fares_in(store) == [fare(departure_date=DAY + timedelta(1))]
-    assert DAY in Book(store).known("JFK-LHR").dates
+    assert DAY in Book(store).known([Question("JFK-LHR")])[0].dates
 
 
 def test_a_page_that_changed_is_read_again(store: MemoryPageStore) -> None:
-    book = Book(store)
     see(store, fare(100), fare(100, departure_date=DAY + timedelta(1)))
-    first = book.known("JFK-LHR").fares
-    assert book.known("JFK-LHR").fares[1] is first[1]
     see(store, fare(90, 1))
-    assert [known.fare.price for known in book.known("JFK-LHR").fares] == [90, 100]
+    assert [one.price for one in fares_in(store)] == [90, 100]
 
 
-def test_a_reader_of_many_pages_forgets_some(store: MemoryPageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "CACHED_PAGES", 3)
-    book = Book(store)
+def test_many_questions_are_answered_as_if_each_were_asked_alone(store: MemoryPageStore) -> None:
     see(store, *(fare(n + 1, departure_date=DAY + timedelta(n)) for n in range(9)))
-    for n in range(9):
-        day = DAY + timedelta(n)
-        assert [known.fare.price for known in book.known("JFK-LHR", day, day).fares] == [n + 1]
-    assert len(book._decoded) <= 3
+    see(store, fare(50, origin="EWR", cabin="first"), fare(40, origin="EWR", currency="EUR"))
+    market = CRITERIA.market
+    questions = [
+        Question("JFK-LHR", DAY + timedelta(2), DAY + timedelta(4)),
+        Question("EWR-LHR"),
+        Question("JFK-LHR", at_most=3),
+        Question("JFK-LHR", market=market, at_most=2),
+        Question("EWR-LHR", market=market),
+        Question("CDG-LHR"),
+    ]
+    together = Book(store).known(questions)
+    assert together == [Book(store).known([question])[0] for question in questions]
+    assert [sorted(found.fare.price for found in known.fares) for known in together] == [
+        [3, 4, 5], [40, 50], [1, 2, 3], [1, 2], [], []
+    ]  # fmt: skip
+    assert len(together[3].dates) == 9
+
+
+def test_the_newest_observation_is_told_of_each_route(store: MemoryPageStore) -> None:
+    see(store, fare(at=1), fare(at=7, departure_date=DAY + timedelta(1)))
+    assert Book(store).newest(["JFK-LHR", "CDG-LHR", "JFK-LHR"]) == {"JFK-LHR": MONDAY + 7}
 
 
 def test_series_that_join_a_page_later_are_described_too(store: MemoryPageStore) -> None:

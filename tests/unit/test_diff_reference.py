@@ -15,6 +15,7 @@ from fms.model.clock import DAY_MS, HOUR_MS
 from fms.model.fare import Fare, FareBatch
 from fms.model.page import decode_pages
 from fms.model.rules import SourceRule, SourceRules
+from fms.ports import Question
 from fms.pricebook.book import Book
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff, DiffCounts
@@ -144,7 +145,7 @@ def test_the_result_is_that_of_row_by_row_however_ticks_are_grouped(
     assert changes == reference.changes
     assert asdict(diff.counts) == {name: reference.counts[name] for name in asdict(DiffCounts())}
     assert pages_in(store) == {day: page_as_stored(page) for day, page in reference.pages.items()}
-    known = {(found.series, found.fare) for found in Book(store).known("JFK-LHR").fares}
+    known = {(found.series, found.fare) for found in Book(store).known([Question("JFK-LHR")])[0].fares}
     assert known == {
         (series, fare)
         for page in reference.pages.values()

@@ -20,8 +20,8 @@ from fms.shards.engine import reading, writing
 from fms.shards.ownership import check_owned
 from fms.shards.router import Router
 
-Judge = Callable[[Alert, bool], Outcome]
-"""Evaluates an alert; the flag says whether it was resumed and keeps its threshold."""
+Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
+"""Evaluates alerts; the flag says whether it was resumed and keeps its threshold."""
 
 
 class AlertRows:
@@ -121,7 +121,7 @@ class AlertRows:
         if not found:
             return []
         check_owned(connection, {slot_of_id(alert_id) for alert_id in found})
-        outcomes = [judge(one, resumed[one.id]) for one in found.values()]
+        outcomes = judge([(one, resumed[one.id]) for one in found.values()])
         write_states(connection, outcomes)
         done = alert.update().where(alert.c.id == bindparam("row_id")).values(evaluate_at=None, evaluate_resumed=False)
         connection.execute(done, [{"row_id": alert_id} for alert_id in found])

@@ -1,31 +1,23 @@
-"""The price book as its readers see it: the fares of an O&D that are still believed."""
+"""The price book as its readers see it: the fares of O&Ds that are still believed. Many questions are read as one."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 
 from fms.model.batch import I64
 from fms.model.clock import days_of
 from fms.model.description import fares_of, lines_of
 from fms.model.evaluation import KnownFare
-from fms.model.fare import FareRows
+from fms.model.fare import SERIES_BITS, FareRows
 from fms.model.page import Entries, decode_pages, is_believed, newest_of, pages_of, split_key
 from fms.model.route import partition_of_od
-from fms.ports import Known, PageStore
+from fms.ports import Known, PageStore, Question
 
-CACHED_PAGES = 4096
-"""Pages whose fares are kept decoded; beyond that all are forgotten."""
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """A page's bytes, its newest observation (UTC ms; None: it is empty) and its believed fares."""
-
-    page: bytes
-    newest: int | None
-    fares: Sequence[KnownFare]
+_OWN_BITS = np.uint64(SERIES_BITS)
 
 
 class Book:
@@ -33,68 +25,120 @@ class Book:
 
     def __init__(self, store: PageStore) -> None:
         self._store = store
-        self._decoded: dict[str, _Decoded] = {}
 
-    def known(self, od: str, first: date | None = None, last: date | None = None) -> Known:
-        """What is known of an O&D, departing within the dates (inclusive; None: open).
+    def known(self, questions: Sequence[Question]) -> list[Known]:
+        """See ``KnownFares``. Of each fare the last known price, and when it was last seen; by date and series."""
+        catalogue = _Catalogue(self._store)
+        asked = [catalogue.keys(question) for question in questions]
+        pages = _Pages.read(self._store, {key for keys in asked for key in keys})
+        rows = [pages.rows(keys, question) for keys, question in zip(asked, questions, strict=True)]
+        fares = pages.fares(self._store, sorted({row for some in rows for row in some.tolist()}))
+        return [
+            Known([fares[row] for row in some.tolist() if row in fares], pages.dates(keys))
+            for keys, some in zip(asked, rows, strict=True)
+        ]
 
-        Of each fare: the last known price, and when it was last seen. Sorted by date and series.
-        """
-        dates = {key: split_key(key)[1] for key in self._store.keys(od)}
-        keys = [key for key, day in dates.items() if (first or day) <= day <= (last or day)]
-        pages = self._read(partition_of_od(od), keys)
-        return Known(
-            fares=[fare for page in pages.values() for fare in page.fares],
-            dates=frozenset(dates[key] for key in pages),
-            newest=max((page.newest for page in pages.values() if page.newest is not None), default=None),
-        )
-
-    def _read(self, partition: int, keys: Sequence[str]) -> dict[str, _Decoded]:
-        _, found = self._store.get(partition, keys)
-        pages = {key: page for key, page in zip(keys, found, strict=True) if page is not None}
-        if len(self._decoded) + len(pages) > CACHED_PAGES:
-            self._decoded.clear()
-        decoded = {key: self._decoded[key] for key, page in pages.items() if self._is_fresh(key, page)}
-        stale = {key: page for key, page in pages.items() if key not in decoded}
-        if stale:
-            decoded |= _decoded(stale, self._store.describe(partition, list(stale)))
-            self._decoded |= decoded
-        return {key: decoded[key] for key in pages}
-
-    def _is_fresh(self, key: str, page: bytes) -> bool:
-        known = self._decoded.get(key)
-        return known is not None and known.page == page
+    def newest(self, ods: Sequence[str]) -> dict[str, int]:
+        """See ``KnownFares``."""
+        found: dict[str, int] = {}
+        for od in set(ods):
+            keys = list(self._store.keys(od))
+            newest = _Pages.read(self._store, keys).newest
+            if times := [time for time in newest.tolist() if time != np.iinfo(np.int64).min]:
+                found[od] = max(times)
+        return found
 
 
-def _decoded(pages: dict[str, bytes], descriptions: Sequence[bytes | None]) -> dict[str, _Decoded]:
-    keys = list(pages)
-    entries, counts = decode_pages(keys, list(pages.values()))
-    page, newest = pages_of(counts), newest_of(entries, counts)
-    rows = np.flatnonzero(is_believed(entries.seen, entries.believe, newest[page]))
-    fares = _fares(keys, [lines_of(value) if value else [] for value in descriptions], entries, page, rows)
-    times = [time if count else None for time, count in zip(newest.tolist(), counts.tolist(), strict=True)]
-    return {
-        key: _Decoded(raw, time, found)
-        for (key, raw), time, found in zip(pages.items(), times, fares, strict=True)
-    }  # fmt: skip
+class _Catalogue:
+    """Which pages there are, by O&D and day; each O&D is listed once."""
+
+    def __init__(self, store: PageStore) -> None:
+        self._store = store
+        self._days: dict[str, dict[date, str]] = {}
+
+    def keys(self, question: Question) -> list[str]:
+        """The keys of the pages that a question is about, by date."""
+        if question.od not in self._days:
+            self._days[question.od] = {split_key(key)[1]: key for key in self._store.keys(question.od)}
+        first, last = question.first or date.min, question.last or date.max
+        return [key for day, key in self._days[question.od].items() if first <= day <= last]
 
 
-def _fares(
-    keys: Sequence[str], lines: Sequence[Sequence[str]], entries: Entries, page: I64, rows: I64
-) -> list[list[KnownFare]]:
-    """For each page the fares of those ``rows`` of the entries that are its own."""
-    splits = [split_key(key) for key in keys]
-    of_line = np.repeat(np.arange(len(keys)), [len(some) for some in lines])
-    days = np.array([days_of(day) for _, day in splits], np.int64)[of_line]
-    batch = fares_of([line for some in lines for line in some], [splits[n][0] for n in of_line.tolist()], days)
+@dataclass(frozen=True)
+class _Pages:
+    """Pages behind one another. ``number``: key → place; ``starts``: first entry of each place, and the end."""
+
+    number: dict[str, int]
+    entries: Entries
+    believed: npt.NDArray[np.bool_]
+    starts: I64
+    newest: I64
+
+    @classmethod
+    def read(cls, store: PageStore, keys: Sequence[str] | set[str]) -> "_Pages":
+        """Read the pages that are there."""
+        raw: dict[str, bytes] = {}
+        for partition, some in _by_partition(keys):
+            _, found = store.get(partition, some)
+            raw |= {key: page for key, page in zip(some, found, strict=True) if page is not None}
+        entries, counts = decode_pages(list(raw), list(raw.values()))
+        newest = newest_of(entries, counts)
+        believed = is_believed(entries.seen, entries.believe, newest[pages_of(counts)])
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        return cls({key: place for place, key in enumerate(raw)}, entries, believed, starts, newest)
+
+    def dates(self, keys: Sequence[str]) -> frozenset[date]:
+        """The departure dates of those keys that have a page."""
+        return frozenset(split_key(key)[1] for key in keys if key in self.number)
+
+    def rows(self, keys: Sequence[str], question: Question) -> I64:
+        """The entries that answer a question."""
+        places = [self.number[key] for key in keys if key in self.number]
+        spans = [np.arange(self.starts[place], self.starts[place + 1]) for place in places]
+        rows = np.concatenate(spans) if spans else np.empty(0, np.int64)
+        keep = self.believed[rows]
+        if question.market is not None:
+            keep = keep & (self.entries.series[rows] >> _OWN_BITS == np.uint64(question.market) >> _OWN_BITS)
+        if question.at_most is not None:
+            keep = keep & (self.entries.price[rows] <= question.at_most)
+        chosen: I64 = rows[keep]
+        return chosen
+
+    def fares(self, store: PageStore, rows: Sequence[int]) -> dict[int, KnownFare]:
+        """The fares of entries; only the descriptions of their pages are read."""
+        keys = list(self.number)
+        place_of = (np.searchsorted(self.starts, np.asarray(rows, np.int64), side="right") - 1).tolist()
+        described = _described(store, [keys[place] for place in sorted(set(place_of))])
+        found: dict[int, KnownFare] = {}
+        for row, place in zip(rows, place_of, strict=True):
+            series = int(self.entries.series[row])
+            view, line = described.get((keys[place], series), (None, 0))
+            # A series without a description cannot be shown; it is known all the same.
+            if view is not None:
+                price, seen = int(self.entries.price[row]), int(self.entries.seen[row])
+                found[row] = KnownFare(series, replace(view[line], price=price, observed_at=seen))
+        return found
+
+
+def _described(store: PageStore, keys: Sequence[str]) -> dict[tuple[str, int], tuple[FareRows, int]]:
+    """Where each series of the pages is described: (key, series) → rows of fares, and the place in them."""
+    texts: list[str] = []
+    owners: list[str] = []
+    for partition, some in _by_partition(keys):
+        for key, value in zip(some, store.describe(partition, some), strict=True):
+            lines = lines_of(value) if value else []
+            texts += lines
+            owners += [key] * len(lines)
+    splits = {key: split_key(key) for key in keys}
+    days = np.array([days_of(splits[owner][1]) for owner in owners], np.int64)
+    batch = fares_of(texts, [splits[owner][0] for owner in owners], days)
     view = FareRows(batch.data)
     # Later lines win: they say better what was seen last.
-    places = {place: n for n, place in enumerate(zip(of_line.tolist(), batch.series.tolist(), strict=True))}
-    found: list[list[KnownFare]] = [[] for _ in keys]
-    for row in rows.tolist():
-        series = int(entries.series[row])
-        line = places.get((int(page[row]), series))
-        if line is not None:
-            fare = replace(view[line], price=int(entries.price[row]), observed_at=int(entries.seen[row]))
-            found[int(page[row])].append(KnownFare(series, fare))
-    return found
+    return {place: (view, row) for row, place in enumerate(zip(owners, batch.series.tolist(), strict=True))}
+
+
+def _by_partition(keys: Sequence[str] | set[str]) -> Iterator[tuple[int, list[str]]]:
+    parts: dict[int, list[str]] = defaultdict(list)
+    for key in sorted(keys):
+        parts[partition_of_od(split_key(key)[0])].append(key)
+    return iter(parts.items())

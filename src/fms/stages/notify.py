@@ -10,7 +10,7 @@ from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import HELD, SENDING, SENT, Notification, OutboxBatch, Push
 from fms.model.user import User, held_until
-from fms.ports import AlertLookup, Channel, Inbox, Known, KnownFares, Notifications
+from fms.ports import AlertLookup, Channel, Inbox, KnownFares, Notifications, Question
 from fms.stages.telling import best_first, cancelled, is_void, judge, newest_first, superseded
 
 
@@ -55,15 +55,14 @@ class Notify:
         """
         if waiting := self._notifications.waiting():
             self.counts["notifications"] += self._notifications.hand_over(waiting)
-        reader = _Reader(self._fares)
         for inbox in self._notifications.inboxes(now):
-            self._deliver_inbox(inbox, reader, now)
+            self._deliver_inbox(inbox, now)
 
-    def _deliver_inbox(self, inbox: Inbox, reader: "_Reader", now: int) -> None:
+    def _deliver_inbox(self, inbox: Inbox, now: int) -> None:
         unfinished = [row for row in inbox.rows if row.status == SENDING]
         for push in _pushes(inbox.user, unfinished):
             self._push(push, now)
-        judged = list(self._judged(inbox, reader, now))
+        judged = list(self._judged(inbox, now))
         to_tell = [row for row in judged if row.status == SENDING]
         until = held_until(inbox.user, now, [*inbox.pushes, *(now for _ in unfinished[:1])]) if to_tell else None
         changed = [row for row in judged if row.status != SENDING]
@@ -78,22 +77,24 @@ class Notify:
         for push in _pushes(inbox.user, to_tell):
             self._push(push, now)
 
-    def _judged(self, inbox: Inbox, reader: "_Reader", now: int) -> Iterator[Notification]:
+    def _judged(self, inbox: Inbox, now: int) -> Iterator[Notification]:
         """The rows whose fate is decided now; those that go on waiting are left out."""
         by_alert: dict[UUID, list[Notification]] = defaultdict(list)
         for row in inbox.rows:
             if row.status != SENDING:
                 by_alert[row.message.alert_id].append(row)
         alerts = self._alerts.many(list(by_alert))
+        due: list[tuple[Alert, Notification]] = []
         for alert_id, rows in by_alert.items():
             alert = alerts.get(alert_id)
             yield from (cancelled(row) for row in rows if is_void(row, alert))
             valid = newest_first([row for row in rows if not is_void(row, alert)])
             yield from map(superseded, valid[1:])
-            for newest in valid[:1]:
-                if alert and (newest.release_at is None or newest.release_at <= now):
-                    told = inbox.told.get(alert_id, ())
-                    yield judge(newest, alert, told, reader.of(alert), now).applied_to(newest)
+            if alert and valid and (valid[0].release_at or now) <= now:
+                due.append((alert, valid[0]))
+        known = self._fares.known([_question(alert, row) for alert, row in due])
+        for (alert, row), found in zip(due, known, strict=True):
+            yield judge(row, alert, inbox.told.get(alert.id, ()), found, now).applied_to(row)
 
     def _push(self, push: Push, now: int) -> None:
         self._channel.send(push, now)
@@ -113,17 +114,6 @@ def _pushes(user: User, rows: list[Notification]) -> Iterator[Push]:
             yield Push(group_id, user, best_first(list(group)))
 
 
-class _Reader:
-    """The price book within one pass: what several alerts ask is read once."""
-
-    def __init__(self, fares: KnownFares) -> None:
-        self._fares = fares
-        self._read: dict[tuple[object, ...], Known] = {}
-
-    def of(self, alert: Alert) -> Known:
-        """What is known within an alert's dates."""
-        want = alert.criteria
-        key = (want.od, want.depart_from, want.depart_to)
-        if key not in self._read:
-            self._read[key] = self._fares.known(*key)
-        return self._read[key]
+def _question(alert: Alert, row: Notification) -> Question:
+    want = alert.criteria
+    return Question(want.od, want.depart_from, want.depart_to, want.market, row.message.trigger)
