@@ -105,7 +105,7 @@ class Probe:
         wishes: (O&D, market, departure day, price in minor units): an alert of this market that wants this
             departure and whose trigger is at or above the price, or that is learning, may fire.
         holders: (O&D, series): an alert that it holds may be re-armed.
-        days: (O&D, UTC day of its newest change): an alert whose holder departed before may be re-armed.
+        days: (O&D, UTC day of its newest change) of every O&D: an alert whose holder departed before may be re-armed.
     """
 
     wishes: Sequence[tuple[str, int, int, int]]

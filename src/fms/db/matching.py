@@ -1,8 +1,8 @@
 """Match's view of the alerts: which of them may concern a batch of changes, and the one transaction that fires them."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, select, text
@@ -20,12 +20,14 @@ from fms.shards.engine import reading, writing
 from fms.shards.ownership import check_owned
 from fms.shards.router import Router, Shard
 
-# One seek per wish on the covering index; CROSS JOIN keeps the planner from turning the loop inside out.
+# One seek per wish on the covering index. CROSS JOIN keeps the planner from turning the loop inside out;
+# MATERIALIZED has the JSON taken apart once a wish, not once a window.
 _WISHING = text(
-    "SELECT DISTINCT w.alert_id FROM json_each(:wishes) AS j CROSS JOIN alert_window AS w"
-    " INDEXED BY ix_alert_window_match"
-    " WHERE w.market = j.value ->> 0 AND w.month = j.value ->> 1 AND w.trigger >= j.value ->> 3"
-    " AND w.first_day <= j.value ->> 2 AND w.last_day >= j.value ->> 2"
+    "WITH wish (market, month, day, price) AS MATERIALIZED"
+    " (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:wishes))"
+    " SELECT DISTINCT w.alert_id FROM wish CROSS JOIN alert_window AS w INDEXED BY ix_alert_window_match"
+    " WHERE w.market = wish.market AND w.month = wish.month AND w.trigger >= wish.price"
+    " AND w.first_day <= wish.day AND w.last_day >= wish.day"
 ).columns(alert_id=alert_window.c.alert_id.type)
 _HELD = text(
     "SELECT DISTINCT a.id FROM json_each(:holders) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_holder"
@@ -47,15 +49,17 @@ class SqlAlertLedger:
     def candidates(self, probe: Probe) -> list[Alert]:
         """See AlertLedger."""
         found: list[Alert] = []
-        for shard in self._router.all():
-            part = _part(probe, partial(self._owns, shard))
-            if part.wishes or part.holders or part.days:
-                with reading(shard.engine) as connection:
-                    found += alerts_by_id(connection, sorted(_ids(connection, part))).values()
+        for shard, part in self._parts(probe):
+            with reading(shard.engine) as connection:
+                found += alerts_by_id(connection, sorted(_ids(connection, part))).values()
         return [alert for alert in found if not alert.paused]
 
-    def _owns(self, shard: Shard, od: str) -> bool:
-        return self._router.of(slot_of_od(od)) is shard
+    def _parts(self, probe: Probe) -> Iterator[tuple[Shard, Probe]]:
+        for shard, ods in self._router.split({od for od, _ in probe.days}, slot_of_od):
+            here = set(ods)
+            wishes = [wish for wish in probe.wishes if wish[0] in here]
+            holders = [holder for holder in probe.holders if holder[0] in here]
+            yield shard, Probe(wishes, holders, [day for day in probe.days if day[0] in here])
 
     def record(self, outcomes: Sequence[Outcome]) -> tuple[list[Message], list[Alert]]:
         """See AlertLedger."""
@@ -64,30 +68,34 @@ class SqlAlertLedger:
         for shard, some in self._router.split(outcomes, lambda outcome: slot_of_id(outcome.alert.id)):
             with writing(shard.engine) as connection:
                 check_owned(connection, {slot_of_id(outcome.alert.id) for outcome in some})
-                current = alerts_by_id(connection, [outcome.alert.id for outcome in some])
-                same = [o for o in some if o.alert.id in current and current[o.alert.id].version == o.alert.version]
+                versions = _versions(connection, [outcome.alert.id for outcome in some])
+                same = [outcome for outcome in some if versions.get(outcome.alert.id) == outcome.alert.version]
                 write_states(connection, same)
                 messages += write_firings(connection, same, self._mint, evaluated=False)
-                unchanged = {outcome.alert.id for outcome in same}
-                changed += [found for found in current.values() if found.id not in unchanged and not found.paused]
+                lost = sorted({o.alert.id for o in some} - {o.alert.id for o in same})
+                changed += [found for found in alerts_by_id(connection, lost).values() if not found.paused]
         return messages, changed
 
 
-def _part(probe: Probe, here: Callable[[str], bool]) -> Probe:
-    return Probe(
-        wishes=[wish for wish in probe.wishes if here(wish[0])],
-        holders=[holder for holder in probe.holders if here(holder[0])],
-        days=[day for day in probe.days if here(day[0])],
-    )
+@lru_cache(maxsize=4096)
+def _month(day: int) -> int:
+    return month_of(date_of(day))
 
 
 def _ids(connection: Connection, probe: Probe) -> set[UUID]:
-    wishes = [(signed(market), month_of(date_of(day)), day, price) for _, market, day, price in probe.wishes]
+    wishes = [(signed(market), _month(day), day, price) for _, market, day, price in probe.wishes]
     found = set(connection.execute(_WISHING, {"wishes": json.dumps(wishes)}).scalars())
     holders = [signed(series) for _, series in probe.holders]
     found.update(connection.execute(_HELD, {"holders": json.dumps(holders)}).scalars())
     found.update(connection.execute(_DEPARTED, {"days": json.dumps(list(probe.days))}).scalars())
     return found
+
+
+def _versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
+    query = select(alert.c.id, alert.c.version)
+    return {
+        row.id: row.version for some in chunks(ids) for row in connection.execute(query.where(alert.c.id.in_(some)))
+    }
 
 
 def alerts_by_id(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Alert]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fms.model.batch import INSTANT, TEXT, Batch, TextView, ints, text_column
 from fms.model.clock import date_of
-from fms.model.hashing import NULL_HASH, U64, hash_coded, hash_ints, mix, text_hash
+from fms.model.hashing import NULL_HASH, U64, hash_coded, hash_ints, mix, mix_one, text_hash
 
 PRODUCT_COLUMNS = (
     "return_date",
@@ -126,10 +126,10 @@ def fare_columns(fares: Sequence[Fare]) -> dict[str, Any]:
 
 def market_of(*, round_trip: bool, od: str, cabin: str, currency: str, travellers: str) -> int:
     """The 64-bit market of one alert or fare; equals the columns that ``market_column`` makes."""
-    one = np.array([text_hash(od)], dtype=np.uint64)
+    market = text_hash(od)
     for text in (cabin, currency, travellers):
-        one = mix(one, np.array([text_hash(text)], dtype=np.uint64))
-    return int(mix(one, np.array([int(round_trip)], dtype=np.uint64))[0])
+        market = mix_one(market, text_hash(text))
+    return mix_one(market, int(round_trip))
 
 
 def market_column(data: pa.RecordBatch) -> U64:

@@ -13,6 +13,8 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
+_WORD = 0xFFFF_FFFF_FFFF_FFFF
+
 NULL_HASH = 0x6E756C6C
 """What stands for a missing value."""
 
@@ -29,6 +31,14 @@ def mix(left: U64, right: U64 | np.uint64) -> U64:
         z = (z ^ (z >> _S30)) * _M1
         z = (z ^ (z >> _S27)) * _M2
         return z ^ (z >> _S31)
+
+
+def mix_one(left: int, right: int) -> int:
+    """``mix`` of two hashes, without the cost of arrays."""
+    z = (left * int(_GOLDEN) + right) & _WORD
+    z = ((z ^ (z >> 30)) * int(_M1)) & _WORD
+    z = ((z ^ (z >> 27)) * int(_M2)) & _WORD
+    return z ^ (z >> 31)
 
 
 def hash_ints(values: npt.NDArray[np.int64]) -> U64:
