@@ -53,10 +53,20 @@ class Site:
         self.notifications = SqlNotifications(self.router)
         self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, clock)
 
-    def ingest(self, *, observed_at: int | None = None, on_reject: Callable[[Reject], None] | None = None) -> Ingest:
+    def ingest(
+        self,
+        *,
+        observed_at: int | None = None,
+        on_reject: Callable[[Reject], None] | None = None,
+        on_progress: Callable[[str, int, int | None, int], None] | None = None,
+    ) -> Ingest:
         """The ingest stage, with this site's batch size."""
         return Ingest(
-            observed_at=observed_at, clock=self.clock, batch_rows=self.settings.batch_size, on_reject=on_reject
+            observed_at=observed_at,
+            clock=self.clock,
+            batch_rows=self.settings.batch_size,
+            on_reject=on_reject,
+            on_progress=on_progress,
         )
 
     def diff(self, *, prime: bool = False) -> Diff:

@@ -1,12 +1,15 @@
 """A run: every file through the four stages in one process; then what is still true is told."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from fms.ahead import batches_ahead
 from fms.bootstrap import Site
 from fms.model.document import Reject, Source
+from fms.model.fare import FareBatch
 from fms.model.notification import OutboxBatch
 from fms.pipeline import Pipeline
 from fms.ports import Channel
@@ -52,6 +55,7 @@ def replay(
     deliveries: int = 1,
     channel: Channel | None = None,
     on_reject: Callable[[Reject], None] | None = None,
+    on_progress: Callable[[str, int, int | None, int], None] | None = None,
 ) -> Report:
     """Run files through the site, and tell what fired and is still true.
 
@@ -63,19 +67,29 @@ def replay(
         deliveries: see ``Pipeline``.
         channel: how users hear; default: printed.
         on_reject: given every document that was set aside.
+        on_progress: see ``Ingest``.
     """
     started = time.perf_counter()
-    ingest = site.ingest(observed_at=observed_at, on_reject=on_reject)
+    ingest = site.ingest(observed_at=observed_at, on_reject=on_reject, on_progress=on_progress)
     diff, notify = site.diff(prime=prime), site.notify(channel)
     pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
     _evaluate(site, notify)
     for source in sources:
-        for batch in ingest.batches(source):
+        for batch in _batches(site, ingest, source):
             pipeline.feed(batch)
             # Alerts that were made or edited meanwhile are judged between two batches, never within one.
             _evaluate(site, notify)
     notify.deliver(site.replay_clock.advance(ingest.counts.newest))
     return _report(ingest, diff, notify, time.perf_counter() - started)
+
+
+def _batches(site: Site, ingest: Ingest, source: Source) -> Iterator[FareBatch]:
+    """The batches of a file; of a large one a second process makes them."""
+    at_least = site.settings.read_ahead_mb * 1_000_000
+    file = Path(source.name)
+    if at_least and file.is_file() and file.stat().st_size >= at_least:
+        return batches_ahead(ingest, source)
+    return ingest.batches(source)
 
 
 def evaluate(site: Site, channel: Channel | None = None) -> None:

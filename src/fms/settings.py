@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     batch_size: int = Field(
         BATCH_ROWS, ge=1, le=1_000_000, description="Fares a batch aims at; the result never depends on it."
     )
+    read_ahead_mb: int = Field(
+        8,
+        ge=0,
+        le=1_000_000,
+        description="Files of so many megabytes or more are read by a second process; 0: none. Changes only the time.",
+    )
     noise_bp: int = Field(
         0, ge=0, le=9_999,
         description="A newer price within so many basis points of the known one is no change.",

@@ -3,7 +3,6 @@
 from typing import Any
 
 import typer
-from fms.sources.open import open_source
 
 from fms.alerts import Explanation
 from fms.bootstrap import Site
@@ -13,8 +12,9 @@ from fms.model.clock import format_instant
 from fms.model.document import Reject
 from fms.model.fare import Fare
 from fms.model.money import format_amount
+from fms.sources.open import open_source
 from fms_cli.documents import alert_document, price_document
-from fms_cli.output import json_line
+from fms_cli.output import json_line, short_instant
 
 
 def on_known_fares(site: Site, alert: Alert, *, as_json: bool) -> None:
@@ -33,13 +33,14 @@ def on_known_fares(site: Site, alert: Alert, *, as_json: bool) -> None:
         json_line(document)
         return
     _header(alert, document)
-    typer.echo(
-        f"known fares: {found.known} of {alert.criteria.od}, newest seen {document['newest_observation'] or 'never'}"
-    )
+    newest = short_instant(str(document["newest_observation"] or "never"))
+    typer.echo(f"known fares of {alert.criteria.od}: {found.known:,}, newest seen {newest}")
     for criterion, count in found.excluded.items():
-        typer.echo(f"  {count:>6} excluded by {criterion}")
+        typer.echo(f"  {count:>6,} not wanted because of {criterion}")
+    if found.best:
+        typer.echo("best fares wanted:")
     for fare in found.best:
-        typer.echo(f"  wanted: {_fare(fare)}")
+        typer.echo(f"  {_fare(fare)}")
     typer.echo(str(document["verdict"]))
 
 
@@ -78,12 +79,13 @@ def trigger_from(alert: Alert) -> str:
         "target": "the target",
         "drop_percent": f"{alert.amount / 100:g} % under the reference {money(state.reference)}",
         "drop_amount": f"{money(alert.amount)} under the reference {money(state.reference)}",
-        "new_low": f"just under the lowest, {money(state.reference)}",
+        "new_low": "1 % below the low it beats",
     }[alert.kind]
     if state.holder is None:
-        return f"{money(state.trigger)}: {origin}"
-    fired = f"it fired at {money(state.fired_price)}"
-    return f"{money(state.trigger)}: {fired}; when armed again it is {money(state.threshold)}, {origin}"
+        return f"{money(state.trigger)}, {origin}"
+    now = f"{money(state.trigger)}, because" if state.trigger > 0 else "no price is low enough since"
+    again = f"armed again it will be {money(state.threshold)}, {origin}"
+    return f"{now} it fired at {money(state.fired_price)}; {again}"
 
 
 def _header(alert: Alert, document: dict[str, Any]) -> None:
@@ -92,7 +94,7 @@ def _header(alert: Alert, document: dict[str, Any]) -> None:
 
 
 def _in_one_line(found: Explanation) -> str:
-    alert, trigger = found.alert, found.alert.state.trigger
+    alert = found.alert
     if alert.paused:
         return "paused: it fires again when it is resumed"
     if not found.known:
@@ -100,14 +102,22 @@ def _in_one_line(found: Explanation) -> str:
     if not found.best:
         first = next(iter(found.excluded))
         return f"none of the known fares is wanted; most fail {first}"
-    best = found.best[0]
-    currency = alert.criteria.currency
+    return _on_best(alert, found.best[0])
+
+
+def _on_best(alert: Alert, best: Fare) -> str:
+    state, currency = alert.state, alert.criteria.currency
     price = f"{format_amount(best.price, currency)} {currency}"
-    if trigger is None:
+    if state.trigger is None:
         return f"learning; the best fare now is {price}"
-    if best.price <= trigger:
+    if state.trigger <= 0:
+        return f"the best fare is {price}; no price is low enough before it is armed again"
+    if state.holder is not None and best.price == state.fired_price:
+        following = format_amount(state.trigger, currency)
+        return f"the best fare, {price}, is what it fired at; it fires next at {following} or less"
+    if best.price <= state.trigger:
         return f"the best fare, {price}, is at or below the trigger: its next fall fires"
-    return f"the best fare, {price}, is {format_amount(best.price - trigger, currency)} above the trigger"
+    return f"the best fare, {price}, is {format_amount(best.price - state.trigger, currency)} above the trigger"
 
 
 def _fare(fare: Fare) -> str:

@@ -20,7 +20,7 @@ from fms_cli.options import (
     files,
     instant,
 )  # fmt: skip
-from fms_cli.output import json_line, watched
+from fms_cli.output import Bar, json_line
 
 
 def run(
@@ -41,10 +41,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Replay files of fares: check, compare, match, and tell what fired. State carries over to the next run."""
-    from fms.sources.open import open_source
-
     from fms.bootstrap import open_site
     from fms.runs import replay as replay_files
+    from fms.sources.open import open_source
     from fms.sources.rejects import rejects_file
     from fms_cli.report import show, silent
 
@@ -56,9 +55,14 @@ def run(
         if alerts:
             site.alerts.import_file(alerts, LOCAL_USER)
         on_reject = stack.enter_context(rejects_file(rejects)) if rejects else None
-        shown = stack.enter_context(watched(sources))
         report = replay_files(
-            site, shown, observed_at=at, prime=prime, channel=silent() if as_json else None, on_reject=on_reject
+            site,
+            sources,
+            observed_at=at,
+            prime=prime,
+            channel=silent() if as_json else None,
+            on_reject=on_reject,
+            on_progress=stack.enter_context(Bar()),
         )
     if as_json:
         json_line(report.document())

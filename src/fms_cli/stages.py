@@ -19,7 +19,7 @@ from fms_cli.options import (
     files,
     instant,
 )  # fmt: skip
-from fms_cli.output import json_line, watched
+from fms_cli.output import Bar, json_line
 
 In = Annotated[str, typer.Argument(metavar="IN", help="What the stage before wrote; - for stdin.")]
 Out = Annotated[str, typer.Option("--out", metavar="OUT", help="Where the result goes; - for stdout.")]
@@ -52,9 +52,9 @@ def ingest(
     at = instant(observed_at)
     with ExitStack() as stack:
         on_reject = stack.enter_context(rejects_file(rejects)) if rejects else None
-        stage = Ingest(observed_at=at, batch_rows=settings.batch_size, on_reject=on_reject)
-        shown = stack.enter_context(watched(sources))
-        batches = (batch for source in shown for batch in stage.batches(source))
+        bar = stack.enter_context(Bar())
+        stage = Ingest(observed_at=at, batch_rows=settings.batch_size, on_reject=on_reject, on_progress=bar)
+        batches = (batch for source in sources for batch in stage.batches(source))
         if out:
             write_safely(out, FareBatch, batches)
         else:

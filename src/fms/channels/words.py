@@ -6,25 +6,59 @@ from fms.model.fare import Fare
 from fms.model.money import format_amount
 from fms.model.notification import Notification, Push
 
+_DROPS = (DROP_PERCENT, DROP_AMOUNT)
+
 
 def title(row: Notification) -> str:
-    """The line that must do alone: ``STN-BGY 38.00 GBP, 2.00 under your 40.00``."""
-    fare, threshold = shown(row), row.message.threshold
-    asked = {DROP_PERCENT: "the drop you asked for", DROP_AMOUNT: "the drop you asked for", NEW_LOW: "the low before"}
-    whose = asked.get(row.message.kind, "your")
-    under = format_amount(max(threshold - fare.price, 0), fare.currency)
-    limit = format_amount(threshold, fare.currency)
-    doubt = " (may be a mistake)" if row.message.unusual else ""
-    return f"{fare.od} {format_amount(fare.price, fare.currency)} {fare.currency}, {under} under {whose} {limit}{doubt}"
+    """The line that must do alone.
+
+    ``STN-BGY 38.00 GBP, 2.00 under your 40.00``; ``STN-BGY 24.99 GBP, down from 39.99, 3.00 under your drop to
+    27.99``; ``SFO-NRT 819.00 USD, 41.31 under 860.31, 1 % below the low it beats``.
+    """
+    fare = shown(row)
+    parts = [f"{fare.od} {_amount(row, fare.price)} {fare.currency}"]
+    old = _old_price(row)
+    if row.message.kind in _DROPS and old is not None:
+        parts.append(f"down from {_amount(row, old)}")
+    limit = _limit(row)
+    under = limit - fare.price
+    parts.append(f"{_amount(row, under)} under {_named(row, limit)}" if under > 0 else f"exactly {_named(row, limit)}")
+    # Where another fare is told in place of the mistake, it is none.
+    doubt = " (may be a mistake)" if row.message.unusual and fare.price <= row.message.fare.price else ""
+    return ", ".join(parts) + doubt
+
+
+def _limit(row: Notification) -> int:
+    """What the price is measured by, in minor units: what was asked for, or the low that was to be beaten."""
+    return row.message.trigger if row.message.kind == NEW_LOW else row.message.threshold
+
+
+def _named(row: Notification, limit: int) -> str:
+    amount = _amount(row, limit)
+    if row.message.kind == NEW_LOW:
+        return f"{amount}, 1 % below the low it beats"
+    return f"your drop to {amount}" if row.message.kind in _DROPS else f"your {amount}"
+
+
+def _amount(row: Notification, minor: int) -> str:
+    return format_amount(minor, row.message.fare.currency)
+
+
+def _old_price(row: Notification) -> int | None:
+    """What the fare that is told cost before, in minor units; None: not known, or another fare is told."""
+    if row.told is None or (row.told_series == row.message.series and row.told.price == row.message.fare.price):
+        return row.message.old_price
+    return None
 
 
 def body(row: Notification, now: int) -> str:
-    """Dates, flights, brand, cabin, travellers, source and age, and what the flight cost before."""
+    """Dates, flights, brand, cabin, travellers, source and age, and what the fare cost before."""
     fare = shown(row)
     parts = [_dates(fare), _flights(fare), fare.fare_brand, fare.cabin.replace("_", " "), _people(fare)]
     parts += [f"from {fare.source}", f"seen {_age(now - fare.observed_at)}"]
-    if row.message.old_price is not None and row.told in (None, row.message.fare):
-        parts.append(f"this flight was {format_amount(row.message.old_price, fare.currency)}")
+    old = _old_price(row)
+    if row.message.kind not in _DROPS and old is not None:
+        parts.append(f"was {_amount(row, old)}")
     return ", ".join(part for part in parts if part)
 
 

@@ -53,7 +53,8 @@ def check_owned(connection: Connection, slots: Collection[int]) -> None:
 
 def take(connection: Connection, slots: Collection[int]) -> None:
     """Make this shard the owner of slots that nobody owns yet."""
-    connection.execute(slot_owner.insert(), [{"slot": slot, "state": "active", "epoch": 1} for slot in slots])
+    if slots:
+        connection.execute(slot_owner.insert(), [{"slot": slot, "state": "active", "epoch": 1} for slot in slots])
 
 
 def owned_slots(connection: Connection) -> set[int]:

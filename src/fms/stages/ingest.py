@@ -37,6 +37,7 @@ class Ingest:
         batch_rows: rows a batch aims at.
         default_source: the source of documents that do not say.
         on_reject: given every document that was set aside, in the order of the file.
+        on_progress: told now and then: name of the source, bytes read, bytes in all (None: not known), documents.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Ingest:
         batch_rows: int = BATCH_ROWS,
         default_source: str = "default",
         on_reject: Callable[[Reject], None] | None = None,
+        on_progress: Callable[[str, int, int | None, int], None] | None = None,
     ) -> None:
         now = clock()
         self._defaults = Defaults(now if observed_at is None else observed_at, now + FUTURE_MS, default_source)
         self._batch_rows = batch_rows
-        self._on_reject = on_reject
+        self.on_reject = on_reject
+        self.on_progress = on_progress
         self.counts = IngestCounts()
 
     def batches(self, source: Source) -> Iterator[FareBatch]:
@@ -63,6 +66,8 @@ class Ingest:
         try:
             for block in source.blocks():
                 yield from self._block(source.name, block, gatherer)
+                if self.on_progress:
+                    self.on_progress(source.name, block.bytes_done, block.bytes_total, self.counts.documents)
         except Invalid:
             yield from gatherer.flush()
             raise
@@ -77,7 +82,7 @@ class Ingest:
         checked = check(block.columns, self._defaults)
         rows = np.flatnonzero(checked.why == 0)
         self._count(checked)
-        if self._on_reject:
+        if self.on_reject:
             self._pass_on([*block.rejects, *_rejects(name, block, checked)])
         yield from gatherer.add(checked.fares, checked.partitions, rows)
 
@@ -99,9 +104,9 @@ class Ingest:
             self.counts.rejected_by_reason[reason] = self.counts.rejected_by_reason.get(reason, 0) + count
 
     def _pass_on(self, rejects: Any) -> None:
-        if self._on_reject:
+        if self.on_reject:
             for reject in sorted(rejects, key=lambda one: one.number):
-                self._on_reject(reject)
+                self.on_reject(reject)
 
 
 def _rejects(name: str, block: Block, checked: Checked) -> Iterator[Reject]:

@@ -1,0 +1,143 @@
+"""``python -m tests.acceptance.killed POINT ARGUMENT…`` is ``fms ARGUMENT…`` that kills itself at a named point."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+Call = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class At:
+    """Before or after the nth call of a function or method, named ``module:Class.method``."""
+
+    place: str
+    before: bool
+    nth: int = 1
+
+    def set(self) -> None:
+        """Make the call deadly."""
+        owner, name, call = found(self.place)
+        calls = count(1)
+
+        def deadly(*arguments: Any, **named: Any) -> Any:
+            last = next(calls) == self.nth
+            if last and self.before:
+                die()
+            result = call(*arguments, **named)
+            if last:
+                die()
+            return result
+
+        setattr(owner, name, deadly)
+
+
+@dataclass(frozen=True)
+class BetweenShards:
+    """After the first of two shards in which a method of a class with a router writes the items it is given."""
+
+    place: str
+
+    def set(self) -> None:
+        """Make the call deadly, if its items live in two shards."""
+        from fms.model.ids import slot_of_id
+
+        owner, name, call = found(self.place)
+
+        def deadly(rows: Any, items: Any) -> Any:
+            parts = rows._router.split(items, lambda item: slot_of_id(getattr(item, "alert", item).id))
+            if len(parts) < 2:
+                return call(rows, items)
+            call(rows, parts[0][1])
+            return die()
+
+        setattr(owner, name, deadly)
+
+
+def found(place: str) -> tuple[Any, str, Call]:
+    """Where a function or method lives, its name, and the function itself."""
+    module, _, path = place.partition(":")
+    owner = importlib.import_module(module)
+    *classes, name = path.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    return owner, name, getattr(owner, name)
+
+
+def die() -> None:
+    """End like a process that the system kills: nothing is flushed, closed or rolled back."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Renamed:
+    """Before or after a file gets the name under which it is looked for."""
+
+    def __init__(self, *, before: bool) -> None:
+        self._before = before
+
+    def set(self) -> None:
+        """Make the renaming deadly."""
+        At("pathlib:Path.replace", self._before).set()
+
+
+MAKING = {
+    "before a new directory has its catalog": At("fms.db.local:fill_catalog", before=True),
+    "after a new directory has its catalog": At("fms.db.local:fill_catalog", before=False),
+    "after the user was made": At("fms.db.users:Users._add", before=False),
+    "after one shard has its alerts": BetweenShards("fms.db.alerts:AlertRows.add"),
+    "after the import": At("fms.alerts:Alerts.import_file", before=False),
+    "before the second shard is evaluated": At("fms.db.alerts:AlertRows._evaluate_some", before=True, nth=2),
+    "after the evaluation": At("fms.alerts:Alerts.evaluate_owed", before=False),
+}
+"""Points of a run that begins with an import into a directory that is not there."""
+
+RUNNING = {
+    "after diff has compared": At("fms.stages.diff:Diff.process", before=False, nth=9),
+    "after one shard has matched": BetweenShards("fms.db.matching:SqlAlertLedger.record"),
+    "after the second match": At("fms.stages.match:Match.process", before=False, nth=2),
+    "after match": At("fms.stages.match:Match.process", before=False, nth=9),
+    "before the outbox knows what was handed over": At("fms.db.notifications:mark_handed_over", before=True, nth=4),
+    "after the hand-over": At("fms.stages.notify:Notify.process", before=False, nth=12),
+    "before the price book is written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=True, nth=14),
+    "after the price book was written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=False, nth=14),
+    "after a batch was settled": At("fms.stages.diff:Diff.settle", before=False, nth=15),
+}
+"""Points of a run between its first and its last batch."""
+
+TELLING = {
+    "before the clock is moved on": At("fms.replayclock:ReplayClock.advance", before=True),
+    "while the clock is moved on": Renamed(before=True),
+    "after the clock was moved on": At("fms.replayclock:ReplayClock.advance", before=False),
+    "before the first intent": At("fms.db.notifications:SqlNotifications.write", before=True),
+    "after the first intent": At("fms.db.notifications:SqlNotifications.write", before=False),
+    "before a push": At("fms.channels.console:Console.send", before=True, nth=2),
+    "after a push": At("fms.channels.console:Console.send", before=False, nth=2),
+    "after a push was noted": At("fms.db.notifications:SqlNotifications.write", before=False, nth=4),
+    "after everything was told": At("fms.stages.notify:Notify.deliver", before=False),
+}
+"""Points at the end of a run."""
+
+STAGES = {
+    "before the file is in place": Renamed(before=True),
+    "after the file is in place": Renamed(before=False),
+    "after one partition was flushed": At("fms.pricebook.sqlite:SqlitePageStore.put", before=False),
+    "after every partition was flushed": At("fms.pricebook.overlay:Overlay.flush", before=False),
+}
+"""Points of a stage that is run alone."""
+
+
+def main(point: str, *arguments: str) -> int:
+    """Run a command up to a point."""
+    from fms_cli.app import main as run
+
+    (MAKING | RUNNING | TELLING | STAGES)[point].set()
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
