@@ -30,7 +30,10 @@ class Case:
     def __init__(self, folder: Path, steps: int, *, users: bool = True) -> None:
         self.folder = folder
         self.alerts = written(folder / "alerts.jsonl", alerts())
-        self.files = [written(folder / "one.jsonl", feed(steps)), written(folder / "two.jsonl", feed(2, 2, steps, off=3_000))]
+        self.files = [
+            written(folder / "one.jsonl", feed(steps)),
+            written(folder / "two.jsonl", feed(2, 2, steps, off=3_000)),
+        ]
         self._begin = peopled(folder) if users else None
         undisturbed = self.begun("undisturbed")
         began = monotonic()
