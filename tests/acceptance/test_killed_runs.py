@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 from contextlib import closing, suppress
+from copy import copy
 from pathlib import Path
 from random import Random
 from shutil import copytree
@@ -87,10 +88,10 @@ def batches_done(data: Path) -> int:
         return int(found)
 
 
-def stopped(case: Case, data: Path, part: float, by: signal.Signals = signal.SIGKILL) -> Done:
+def stopped(case: Case, data: Path, part: float, by: signal.Signals = signal.SIGKILL, **env: str) -> Done:
     """A run that is sent a signal when it has done a part of its batches."""
     goal = batches_done(data) + int(part * case.batches)
-    process = start(*case.run(data))
+    process = start(*case.run(data), env=env)
     while batches_done(data) < goal and process.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.005)
@@ -102,7 +103,7 @@ def test_the_feed_makes_alerts_of_every_kind_fire_learn_and_rearm(long: Case) ->
     listed, rows = long.expected
     assert {row["kind"] for row in rows} == {"target", "drop_percent", "drop_amount", "new_low"}
     assert {one["state"] for one in listed} == {"armed", "fired"}
-    assert {"sent", "superseded", "gone", "held"} == {row["status"] for row in rows}
+    assert {"sent", "superseded", "gone", "held", "cooling"} == {row["status"] for row in rows}
     assert len(rows) > 1_000
     assert any(row["unusual"] for row in rows)
     assert max(row["revision"] for row in rows) > 1
@@ -186,4 +187,17 @@ def test_an_interrupted_run_says_so_in_one_line_and_can_be_repeated(long: Case, 
     assert done.code == 130
     # Typer ends the line that ^C stands on.
     assert done.err.strip() == "fms: interrupted: run the same command again to finish"
+    assert long.finished(data) == long.expected
+
+
+def test_a_run_killed_while_a_second_process_reads_ahead_can_be_repeated_at_once(long: Case, tmp_path: Path) -> None:
+    data = copytree(long.begun(tmp_path.name), tmp_path / "data")
+    padded = [line if isinstance(line, str) else line | {"note": "x" * 1_000} for line in feed(LONG)]
+    large = written(tmp_path / "large.jsonl", padded)
+    assert large.stat().st_size > 1_000_000
+    case = copy(long)
+    case.files = [large, *long.files[1:]]
+    for part in (0.1, 0.5, 0.9):
+        done = stopped(case, data, part, FMS_READ_AHEAD_MB="1")
+        assert done.code == -signal.SIGKILL, done.err
     assert long.finished(data) == long.expected

@@ -1,0 +1,122 @@
+"""The pages of the documentation: their blocks, headings and links, and blocks as a reader would run them."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NOT_RUN = ("make demo", "make test", "pip install .")
+"""Commands that are shown and run elsewhere: by CI, and by test_packaging."""
+
+_BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
+_HEADING = re.compile(r"^#+ (.+)$", re.M)
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+_STATE = re.compile(r"\b(?:learning|armed|fired|expired)\b")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the name of the file that the reader is told to save it as."""
+
+    language: str
+    text: str
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a console block, and the lines that the page shows as its output."""
+
+    line: str
+    shown: Sequence[str]
+
+
+def all_pages() -> list[Path]:
+    """Every page, by its path in the project."""
+    return [path.relative_to(ROOT) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("[de]*/**/*.md")])]
+
+
+def text_of(page: Path | str) -> str:
+    """The text of a page."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The blocks of a page in order, of some languages or of all."""
+    found = [Block(language, text, file or None) for file, language, text in _BLOCK.findall(text_of(page))]
+    return [block for block in found if not languages or block.language in languages]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can say after the ``#``."""
+    headings = _HEADING.findall(_BLOCK.sub("", text_of(page)))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[str]:
+    """The links of a page to other pages and files of the project."""
+    return [link for link in _LINK.findall(_BLOCK.sub("", text_of(page))) if "://" not in link]
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """The commands of a console block."""
+    for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
+        line, *shown = part.rstrip("\n").split("\n")
+        yield Command(line, shown)
+
+
+class Reader:
+    """Somebody who follows a page in an empty directory, with an empty data directory."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        (home / "examples").symlink_to(ROOT / "examples")
+        kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self._env = kept | {"PATH": path, "HOME": str(home), "FMS_DATA": str(home / "data"), "LANG": "C.UTF-8"}
+
+    def follow(self, page: Path) -> Iterator[tuple[str, Sequence[str], str]]:
+        """Do what the page says; answers what was run, the lines shown in the page, and what came out."""
+        found = blocks(page)
+        for block, following in zip(found, [*found[1:], Block("", "")], strict=True):
+            if block.file:
+                (self._home / block.file).write_text(block.text, encoding="utf-8")
+            elif block.language == "console":
+                for command in commands(block):
+                    if command.line not in NOT_RUN:
+                        yield command.line, command.shown, self._run(["sh", "-c", command.line], command.shown)
+            elif block.language == "python":
+                shown = following.text.splitlines() if following.language == "text" else []
+                yield block.text, shown, self._run([sys.executable, "-W", "error", "-c", block.text], shown)
+
+    def _run(self, command: Sequence[str], shown: Sequence[str]) -> str:
+        done = subprocess.run(
+            command, cwd=self._home, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        output = done.stdout.decode()
+        # A command may fail where the page shows that it does.
+        expected_to_fail = bool(shown) and shown[0].startswith("fms: ")
+        assert (done.returncode != 0) == expected_to_fail, f"{command}: {done.returncode}\n{output}"
+        return output
+
+
+def is_as_shown(shown: Sequence[str], output: str) -> bool:
+    """Whether output is as a page shows it: ``…`` is the rest of a line, or alone any lines; nothing shown: anything.
+
+    An alert whose dates have passed is listed as expired; so its state is not compared, nor the width of columns.
+    """
+    pattern = "".join(r"(?:.*\n)*?" if line.strip() == "…" else _line_pattern(line) + r"\n" for line in shown)
+    return not shown or re.fullmatch(pattern, "".join(f"{_plain(line)}\n" for line in output.splitlines())) is not None
+
+
+def _line_pattern(line: str) -> str:
+    return r".*".join(map(re.escape, _plain(line).split("…")))
+
+
+def _plain(line: str) -> str:
+    return " ".join(_STATE.sub("STATE", line).split())
