@@ -121,7 +121,9 @@ class Bar:
         return self._show
 
     def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
+        # Stopping prints a line even if nothing was started.
+        if sys.stderr.isatty():
+            self._progress.stop()
 
     def _show(self, name: str, done: int, total: int | None, documents: int) -> None:
         if name not in self._tasks:

@@ -43,7 +43,8 @@ def show_counts(report: Report) -> None:
     typer.echo("  " + _in_words(counts))
     if report.told:
         told = ", ".join(f"{count:,} {_FATES.get(status, status)}" for status, count in report.told.items())
-        typer.echo(f"{report.notifications:,} new notifications: {told}")
+        what = "notification" if report.notifications == 1 else "notifications"
+        typer.echo(f"{report.notifications:,} new {what}: {told}")
     else:
         typer.echo("no alert fired")
 

@@ -122,11 +122,27 @@ def test_what_fired_is_told_once(town: Town) -> None:
 
 def test_a_message_handed_over_twice_is_one_row(town: Town) -> None:
     town.add()
-    batch = town.match.process(change_batch([change(FELL, 90_000, price=39_000)]))
-    town.notify.process(batch)
-    town.notify.process(batch)
-    assert town.notify.counts["notifications"] == 1
+    messages = list(town.match.process(change_batch([change(FELL, 90_000, price=39_000)])).rows())
+    assert [town.notifications.hand_over(messages) for _ in range(2)] == [1, 0]
     assert town.statuses() == [("mine", "pending")]
+
+
+def test_two_revisions_handed_over_at_once_are_the_later_one(town: Town) -> None:
+    town.add()
+    falls = [change(FELL, 90_000, price=39_000), change(FELL, 39_000, price=30_000, observed_at=MONDAY + 1)]
+    messages = [message for fell in falls for message in town.match.process(change_batch([fell])).rows()]
+    assert town.notifications.hand_over(messages) == 1
+    [row] = town.notifications.all()
+    assert (row.message.revision, row.message.fare.price) == (2, 30_000)
+    assert town.notifications.waiting() == []
+
+
+def test_an_older_revision_that_comes_late_changes_nothing(town: Town) -> None:
+    town.add()
+    falls = [change(FELL, 90_000, price=39_000), change(FELL, 39_000, price=30_000, observed_at=MONDAY + 1)]
+    first, second = (list(town.match.process(change_batch([fell])).rows()) for fell in falls)
+    assert [town.notifications.hand_over(some) for some in (second, first)] == [1, 0]
+    assert [row.message.revision for row in town.notifications.all()] == [2]
 
 
 def test_a_message_that_was_never_handed_over_is_found_by_the_sweep(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from fms.model.clock import format_instant, parse_instant
@@ -39,8 +40,9 @@ def fare_of_document(document: dict[str, Any]) -> Fare:
     )
 
 
+@lru_cache(maxsize=4096)
 def fare_to_json(fare: Fare) -> str:
-    """The fare as compact JSON text."""
+    """The fare as compact JSON text. Remembered, since one fare is written to outbox and inbox."""
     return json.dumps(fare_document(fare), separators=(",", ":"))
 
 

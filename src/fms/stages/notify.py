@@ -8,10 +8,13 @@ from uuid import UUID
 
 from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
-from fms.model.notification import HELD, SENDING, SENT, Notification, OutboxBatch, Push
+from fms.model.notification import HELD, SENDING, SENT, Message, Notification, OutboxBatch, Push
 from fms.model.user import User, held_until
 from fms.ports import AlertLookup, Channel, Inbox, KnownFares, Notifications, Question
 from fms.stages.telling import best_first, cancelled, is_void, judge, newest_first, superseded
+
+HANDED_OVER_AT_ONCE = 1_000
+"""Messages that go to the inboxes together: a transaction in each shard costs more than a message."""
 
 
 class Notify:
@@ -33,16 +36,26 @@ class Notify:
         self._fares = fares
         self._channel = channel
         self._mint = mint
+        self._taken: list[Message] = []
         self.counts: Counter[str] = Counter()
 
     def process(self, batch: OutboxBatch) -> OutboxBatch:
-        """Put messages into their users' inboxes, as pending; answers them. Twice is as good as once."""
-        if len(batch):
-            self.counts["notifications"] += self._notifications.hand_over(list(batch.rows()))
+        """Take messages for their users' inboxes, where they arrive some at a time; answers them.
+
+        Twice is as good as once. What is lost here in a crash waits in the outbox, where ``deliver`` finds it.
+        """
+        self._taken += batch.rows()
+        if len(self._taken) >= HANDED_OVER_AT_ONCE:
+            self._hand_over()
         return batch
 
     def settle(self) -> None:
-        """Nothing is left to do: the inboxes have the messages."""
+        """Nothing is left to do: the outbox has the messages until the inboxes have them."""
+
+    def _hand_over(self) -> None:
+        taken, self._taken = self._taken, []
+        if taken:
+            self.counts["notifications"] += self._notifications.hand_over(taken)
 
     def deliver(self, now: int) -> None:
         """Judge every row that is due, and push what is still true: one push per user.
@@ -53,8 +66,9 @@ class Notify:
         The intent is committed before anything is sent, so that after a crash the same push is sent again under the
         same id, and no other.
         """
-        if waiting := self._notifications.waiting():
-            self.counts["notifications"] += self._notifications.hand_over(waiting)
+        self._hand_over()
+        self._taken = self._notifications.waiting()
+        self._hand_over()
         for inbox in self._notifications.inboxes(now):
             self._deliver_inbox(inbox, now)
 
