@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_RUN = ("make demo", "make test", "pip install .")
 """Commands that are shown and run elsewhere: by CI, and by test_packaging."""
 
-_BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-_HEADING = re.compile(r"^#+ (.+)$", re.M)
+_BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 _STATE = re.compile(r"\b(?:learning|armed|fired|expired)\b")
 
@@ -65,7 +65,7 @@ def links(page: Path) -> list[str]:
 
 def commands(block: Block) -> Iterator[Command]:
     """The commands of a console block."""
-    for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         line, *shown = part.rstrip("\n").split("\n")
         yield Command(line, shown)
 
@@ -108,10 +108,13 @@ class Reader:
 def is_as_shown(shown: Sequence[str], output: str) -> bool:
     """Whether output is as a page shows it: ``…`` is the rest of a line, or alone any lines; nothing shown: anything.
 
-    An alert whose dates have passed is listed as expired; so its state is not compared, nor the width of columns.
+    An alert whose dates have passed is listed as expired; so its state is not compared, nor the width of columns, nor
+    blank lines.
     """
-    pattern = "".join(r"(?:.*\n)*?" if line.strip() == "…" else _line_pattern(line) + r"\n" for line in shown)
-    return not shown or re.fullmatch(pattern, "".join(f"{_plain(line)}\n" for line in output.splitlines())) is not None
+    lines = "".join(f"{_plain(line)}\n" for line in output.splitlines() if line.strip())
+    wanted = [line for line in shown if line.strip()]
+    pattern = "".join(r"(?:.*\n)*?" if line.strip() == "…" else _line_pattern(line) + r"\n" for line in wanted)
+    return not wanted or re.fullmatch(pattern, lines) is not None
 
 
 def _line_pattern(line: str) -> str:
