@@ -16,6 +16,7 @@ from fms.model.clock import Clock
 from fms.model.evaluation import evaluate, excluded_by, wanted
 from fms.model.fare import Fare
 from fms.model.ids import IdMint, parse_id
+from fms.model.money import format_amount
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.user import User
@@ -194,7 +195,8 @@ class Alerts:
         if trigger is None:
             return Unmet("state", "the alert is still learning what is usual")
         if fare.price > trigger:
-            return Unmet("price", f"{fare.price}, above the trigger {trigger}")
+            price, limit = (format_amount(minor, fare.currency) for minor in (fare.price, trigger))
+            return Unmet("price", f"{price} {fare.currency}, above the trigger {limit}")
         if fare.observed_at < alert.state.armed_since:
             return Unmet("observed_at", "seen before the alert was armed")
         return None

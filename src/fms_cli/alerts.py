@@ -85,7 +85,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
     from fms.model.money import format_amount
 
     def money(minor: int | None) -> str | None:
-        return None if minor is None else f"{format_amount(minor, row['currency'])} {row['currency']}"
+        return None if minor is None or minor < 0 else f"{format_amount(minor, row['currency'])} {row['currency']}"
 
     return row | {
         "route": f"{row['origin']}-{row['destination']}",

@@ -30,7 +30,7 @@ def list_(
         owner = site.users.find(user).id if user else None
         rows = [notification_document(row) for row in site.notifications.all(owner)]
     chosen = [row for row in rows if status in (None, row["status"])]
-    columns = ("observed_at", "ref", "status", "route", "departure_date", "price", "was", "asked", "unusual")
+    columns = ("observed_at", "ref", "status", "route", "departs", "price", "was", "asked", "unusual")
     listing(chosen if as_json else map(_readable, chosen), as_json=as_json, columns=columns, nothing="no notifications")
 
 
@@ -45,5 +45,6 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
         "price": f"{money(row['price_minor'])} {row['currency']}",
         "was": money(row["old_price_minor"]),
         "asked": money(row["trigger_minor"]),
-        "unusual": "may be a mistake" if row["unusual"] else "",
+        "departs": row["departure_date"],
+        "unusual": "yes" if row["unusual"] else "",
     }
