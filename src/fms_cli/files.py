@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 from typing import IO
 
 from fms.errors import Fatal, Invalid
-from fms.model.batch import AnyBatch, Batch, read_batches, write_batches
+from fms.model.batch import AnyBatch, Batch, read_batches, read_made_from, write_batches
 
 
 def batches_in(name: str, kind: type[AnyBatch]) -> Iterator[AnyBatch]:
@@ -31,7 +32,26 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
             yield source
 
 
-def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch]) -> int:
+def digest_of(name: str) -> str:
+    """The SHA-256 of a file's bytes; empty for stdin. Raises Invalid with its name."""
+    if name == "-":
+        return ""
+    try:
+        with Path(name).open("rb") as source:
+            return file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise Invalid(f"{name}: {error.strerror}") from None
+
+
+def is_made_from(name: str, digest: str) -> bool:
+    """Whether the file is a whole result made from the bytes with this digest."""
+    if name == "-" or not digest or not Path(name).is_file():
+        return False
+    with Path(name).open("rb") as source:
+        return read_made_from(source) == digest
+
+
+def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch], made_from: str = "") -> int:
     """Write batches to a file that is there whole, and on the disk, or not at all (``-``: stdout); answers the rows."""
     if name == "-":
         rows = write_batches(sys.stdout.buffer, kind, batches)
@@ -41,7 +61,7 @@ def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch]) -> int:
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as out:
-            rows = write_batches(out, kind, batches)
+            rows = write_batches(out, kind, batches, made_from)
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)

@@ -1,11 +1,12 @@
 """The stages alone, as batch jobs: each reads the file that the one before wrote."""
 
+from collections import deque
 from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
-from fms_cli.files import batches_in, write_safely
+from fms_cli.files import batches_in, digest_of, is_made_from, write_safely
 from fms_cli.options import (
     BatchSize,
     Data,
@@ -58,8 +59,7 @@ def ingest(
         if out:
             write_safely(out, FareBatch, batches)
         else:
-            for _ in batches:
-                pass
+            deque(batches, maxlen=0)
     counts = stage.counts
     if as_json:
         names = ("documents", "accepted", "rejected", "rejected_by_reason")
@@ -79,13 +79,21 @@ def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None
     from fms.model.fare import FareBatch
     from fms.pricebook.overlay import Overlay
     from fms.stages.diff import Diff
-    from fms.stages.follow import through
+    from fms.stages.follow import Newest, through
 
+    digest = digest_of(source)
     with open_site(data) as site, site.exclusive():
         overlay = Overlay(site.pages)
         stage = Diff(overlay, site.settings.rules())
-        write_safely(out, ChangeBatch, through(stage, batches_in(source, FareBatch)))
+        newest = Newest()
+        changes = through(stage, newest.of(batches_in(source, FareBatch)))
+        if is_made_from(out, digest):
+            # An earlier try got as far as this. OUT is whole, and may be all that is left of what moved: it stays.
+            deque(changes, maxlen=0)
+        else:
+            write_safely(out, ChangeBatch, changes, digest)
         overlay.flush()
+        site.replay_clock.advance(newest.at)
     names = ("duplicates", "late", "unchanged", "first_seen", "moved", "gone")
     _summary({name: getattr(stage.counts, name) for name in names}, out, as_json=as_json)
 
@@ -98,6 +106,8 @@ def match(source: In, out: Out, data: Data = None, as_json: Json = False) -> Non
     from fms.stages.follow import through
 
     with open_site(data) as site, site.exclusive():
+        # Alerts that were made while a run was at work; what they fire waits in the outbox for notify.
+        site.alerts.evaluate_owed()
         fired = write_safely(out, OutboxBatch, through(site.match(), batches_in(source, ChangeBatch)))
     _summary({"fired": fired}, out, as_json=as_json)
 
@@ -106,13 +116,14 @@ def notify(source: In, data: Data = None, as_json: Json = False) -> None:
     """Take what fired into the inboxes, and tell what is still true."""
     from fms.bootstrap import open_site
     from fms.model.notification import OutboxBatch
-    from fms.stages.follow import through
+    from fms.stages.follow import Newest, through
     from fms_cli.report import silent
 
     with open_site(data) as site, site.exclusive():
         stage = site.notify(silent() if as_json else None)
-        newest = [row.fare.observed_at for out in through(stage, batches_in(source, OutboxBatch)) for row in out.rows()]
-        stage.deliver(site.replay_clock.advance(max(newest, default=None)))
+        newest = Newest()
+        deque(through(stage, newest.of(batches_in(source, OutboxBatch))), maxlen=0)
+        stage.deliver(site.replay_clock.advance(newest.at))
     _summary(dict(sorted(stage.counts.items())), None, as_json=as_json)
 
 

@@ -95,9 +95,12 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
     return table.unify_dictionaries().combine_chunks().to_batches()[0]
 
 
-def write_batches(out: IO[bytes], kind: type[Batch], batches: Iterable[Batch]) -> int:
-    """Write batches as one Arrow IPC stream; answers the number of rows. Readable by any Arrow library."""
-    meta = {"fms.kind": kind.KIND, "fms.version": str(kind.VERSION)}
+def write_batches(out: IO[bytes], kind: type[Batch], batches: Iterable[Batch], made_from: str = "") -> int:
+    """Write batches as one Arrow IPC stream; answers the number of rows. Readable by any Arrow library.
+
+    ``made_from`` names what the batches were made from, for ``read_made_from``.
+    """
+    meta = {"fms.kind": kind.KIND, "fms.version": str(kind.VERSION), "fms.made_from": made_from}
     options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=False)
     rows = 0
     with pa.ipc.new_stream(out, kind.SCHEMA.with_metadata(meta), options=options) as writer:
@@ -122,6 +125,15 @@ def read_batches(source: IO[bytes], kind: type[AnyBatch]) -> Iterator[AnyBatch]:
                 yield kind(found.batch.replace_schema_metadata(None), int(meta.get(b"fms.partition", b"0")))
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, ValueError) as error:
         raise Invalid(f"not a readable stream of {kind.KIND} batches: {first_line(error)}") from error
+
+
+def read_made_from(source: IO[bytes]) -> str | None:
+    """What a stream of batches was made from; None for anything else than such a stream."""
+    try:
+        with pa.ipc.open_stream(source) as reader:
+            return (reader.schema.metadata or {}).get(b"fms.made_from", b"").decode() or None
+    except (pa.ArrowInvalid, OSError, ValueError):
+        return None
 
 
 def _check_header(schema: pa.Schema, kind: type[Batch]) -> None:

@@ -1,7 +1,8 @@
-"""A stage as a batch job: every batch of a stream through it, settled when the next one is asked for."""
+"""Stages as batch jobs: every batch of a stream through one of them, settled when the next one is asked for."""
 
 from collections.abc import Iterable, Iterator
 
+from fms.model.batch import AnyBatch, ints
 from fms.ports import In_contra, Out_co, Stage
 
 
@@ -10,3 +11,18 @@ def through(stage: Stage[In_contra, Out_co], batches: Iterable[In_contra]) -> It
     for batch in batches:
         yield stage.process(batch)
         stage.settle()
+
+
+class Newest:
+    """The newest observation in a stream of batches: ``at``, UTC ms; None as long as there was none."""
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+
+    def of(self, batches: Iterable[AnyBatch]) -> Iterator[AnyBatch]:
+        """The batches as they come; their newest time is remembered."""
+        for batch in batches:
+            if len(batch):
+                newest = int(ints(batch.column("observed_at")).max())
+                self.at = newest if self.at is None else max(self.at, newest)
+            yield batch
