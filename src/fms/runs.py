@@ -105,23 +105,15 @@ def _evaluate(site: Site, notify: Notify) -> None:
 
 
 def _report(ingest: Ingest, diff: Diff, notify: Notify, seconds: float) -> Report:
-    seen, compared = ingest.counts, diff.counts
+    seen = ingest.counts
+    statuses = sorted(notify.counts.items())
     return Report(
         documents=seen.documents,
         accepted=seen.accepted,
         rejected=seen.rejected,
         rejected_by_reason=dict(sorted(seen.rejected_by_reason.items())),
-        duplicates=compared.duplicates,
-        late=compared.late,
-        unchanged=compared.unchanged,
-        first_seen=compared.first_seen,
-        moved=compared.moved,
-        gone=compared.gone,
+        **asdict(diff.counts),
         notifications=notify.counts["notifications"],
         seconds=round(seconds, 3),
-        told={
-            status: count
-            for status, count in sorted(notify.counts.items())
-            if status not in ("notifications", "pushes")
-        },
+        told={status: count for status, count in statuses if status not in ("notifications", "pushes")},
     )
