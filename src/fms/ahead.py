@@ -13,6 +13,7 @@ from fms.errors import Fatal, FmsError
 from fms.model.batch import read_batches, write_batches
 from fms.model.document import Source
 from fms.model.fare import FareBatch
+from fms.runlock import let_go_after_fork
 from fms.stages.ingest import Ingest
 
 PIPE_BYTES = 1 << 20
@@ -71,6 +72,7 @@ def _read(ingest: Ingest, source: Source, here: Connection, there: Connection) -
     """The child: a copy of the parent from the moment of the fork."""
     # While this copy of the other end is open, nobody would notice that the parent has died.
     here.close()
+    let_go_after_fork()
     # Ctrl-C goes to every process of a terminal; the parent decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,7 +1,9 @@
 """What people do with alerts: import, change, pause, resume, delete them, and ask why one does not fire."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -97,29 +99,28 @@ class Alerts:
                 edits.append((before.id, wish))
         self._rows.add(new)
         for alert_id, wish in edits:
-            self._rewrite(alert_id, wish)
+            self._rewrite(alert_id, partial(_unconditionally, wish))
         return Imported(len(new), len(edits), len(wishes) - len(new) - len(edits))
 
     def _made(self, wish: AlertDocument, user: User) -> Alert:
         alert_id = self._mint.new(slot_of_od(wish.criteria.od))
         return Alert(alert_id, user.id, user.email, wish.ref, wish.kind, wish.amount, wish.criteria)
 
-    def _rewrite(self, alert_id: UUID, wish: AlertDocument) -> Alert:
+    def _rewrite(self, alert_id: UUID, wish_of: Callable[[Alert], AlertDocument]) -> Alert:
         def edit(alert: Alert) -> Alert:
+            wish = wish_of(alert)
             if wish.same_as(alert):
                 return alert
+            # Without a threshold it is measured afresh: now, or if it is paused when it is resumed.
             state = replace(_let_go(alert.state), threshold=None, trigger=None, reference=None, learning_since=None)
             return replace(alert, amount=wish.amount, criteria=wish.criteria, state=state, edition=alert.edition + 1)
 
-        # A paused alert stays so; without a threshold it is measured afresh when it is resumed.
-        return self._rows.change(alert_id, edit, owed=not self._rows.get(alert_id).paused)
+        return self._rows.change(alert_id, edit)
 
     def find(self, text: str, email: str | None = None) -> Alert:
         """The alert called by id or ``ref``; raises NotFound, or Invalid if several users have that ``ref``."""
-        try:
+        with suppress(Invalid, NotFound):
             return self._rows.get(parse_id(text))
-        except Invalid:
-            pass
         user_id = self._users.find(email).id if email else None
         found = [alert for alert in self._rows.all(user_id) if alert.ref == text]
         if not found:
@@ -134,9 +135,14 @@ class Alerts:
 
     def edit(self, alert: Alert, changes: Mapping[str, Any]) -> Alert:
         """Change fields of the alert file; raises Invalid with the field, also for one that forms the market."""
-        wish = parse_alert(document_of(alert) | dict(changes))
-        _check_edit("", alert, wish, update=True)
-        return self._rewrite(alert.id, wish)
+
+        def wish_of(now: Alert) -> AlertDocument:
+            # Of the alert as it is under the lock: of two edits at once neither is lost.
+            wish = parse_alert(document_of(now) | dict(changes))
+            _check_edit("", now, wish, update=True)
+            return wish
+
+        return self._rewrite(alert.id, wish_of)
 
     def pause(self, alert: Alert) -> Alert:
         """Make the alert invisible to match; it forgets its holder."""
@@ -204,12 +210,18 @@ class Alerts:
 
 def _check_edit(place: str, before: Alert, wish: AlertDocument, *, update: bool) -> None:
     if not update:
-        raise Invalid(f"{place}ref: {wish.ref!r} is known with other content; --update edits it")
+        raise Invalid(f"{place}ref: {wish.ref!r} is known with other content; fms alerts import --update edits it")
+    if wish.ref != before.ref:
+        raise Invalid(f"{place}ref: cannot be changed; delete {before.ref!r} and make a new alert")
     if wish.kind != before.kind:
         raise Invalid(f"{place}kind: cannot be changed; delete {wish.ref!r} and make a new alert")
     for name in MARKET_FIELDS:
         if getattr(wish.criteria, name) != getattr(before.criteria, name):
             raise Invalid(f"{place}{name}: cannot be changed; delete {wish.ref!r} and make a new alert")
+
+
+def _unconditionally(wish: AlertDocument, _now: Alert) -> AlertDocument:
+    return wish
 
 
 def _let_go(state: AlertState) -> AlertState:

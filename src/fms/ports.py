@@ -1,6 +1,6 @@
 """What the stages ask of the world outside. Each port has one behaviour suite in ``tests/contracts``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, TypeVar
@@ -163,6 +163,14 @@ class Inbox:
     pushes: Sequence[int]
 
 
+@dataclass(frozen=True)
+class Pushed:
+    """A push that was delivered, and when, UTC ms. Delivered again it is the same push."""
+
+    group_id: UUID
+    told_at: int
+
+
 class Notifications(Protocol):
     """Outbox and inboxes as notify sees them."""
 
@@ -177,12 +185,12 @@ class Notifications(Protocol):
         """Messages in outboxes that were never handed over."""
         ...
 
-    def inboxes(self, now: int) -> Iterator[Inbox]:
-        """The users that have rows to be judged at ``now``, with the rows."""
+    def inboxes(self, statuses: Collection[str], now: int) -> Iterator[Inbox]:
+        """The users that have a row with one of the statuses, each read when it is asked for, with all open rows."""
         ...
 
-    def write(self, user_id: UUID, rows: Sequence[Notification]) -> None:
-        """Write rows of one user, in one transaction."""
+    def write(self, user_id: UUID, rows: Sequence[Notification], pushed: Pushed | None = None) -> None:
+        """Write rows of one user, and the push that they were told with, in one transaction."""
         ...
 
 

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from fms.errors import Fatal, Transient
 
+_held: set[int] = set()
+
+
+def let_go_after_fork() -> None:
+    """In a child process: close the copies of this process's locks, which would outlive it there."""
+    while _held:
+        os.close(_held.pop())
+
 
 @contextmanager
 def exclusive(path: Path, *, wait: bool = False) -> Iterator[None]:
@@ -27,6 +35,8 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[None]:
             raise Transient(f"{path.parent} is in use by another run (process {owner or 'unknown'})") from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
+        _held.add(handle)
         yield
     finally:
+        _held.discard(handle)
         os.close(handle)

@@ -14,6 +14,7 @@ from fms.model.notification import OutboxBatch
 from fms.pipeline import Pipeline
 from fms.ports import Channel
 from fms.stages.diff import Diff
+from fms.stages.follow import Newest
 from fms.stages.ingest import Ingest
 from fms.stages.notify import Notify
 
@@ -74,12 +75,15 @@ def replay(
     diff, notify = site.diff(prime=prime), site.notify(channel)
     pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
     _evaluate(site, notify)
+    newest = Newest()
     for source in sources:
-        for batch in _batches(site, ingest, source):
+        for batch in newest.of(_batches(site, ingest, source)):
             pipeline.feed(batch)
+            site.replay_clock.advance(newest.at)
             # Alerts that were made or edited meanwhile are judged between two batches, never within one.
             _evaluate(site, notify)
-    notify.deliver(site.replay_clock.advance(ingest.counts.newest))
+    _evaluate(site, notify)
+    notify.deliver(site.replay_clock.read())
     return _report(ingest, diff, notify, time.perf_counter() - started)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fms.errors import Invalid
-from fms_cli.options import LOCAL_USER, Data, Json
+from fms_cli.options import LOCAL_USER, Data, Json, one_of
 from fms_cli.output import json_line, listing
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fms.model.alert import Alert
 
 app = typer.Typer(help="Make, change and question alerts.", no_args_is_help=True)
+
+STATES = ("learning", "armed", "fired", "paused", "expired")
 
 Name = Annotated[str, typer.Argument(metavar="ALERT", help="Its id, or its ref.")]
 Whose = Annotated[
@@ -56,7 +58,7 @@ def _evaluate(site: "Site", *, as_json: bool) -> None:
         with site.exclusive():
             evaluate(site, silent() if as_json else None)
     except Transient:
-        typer.echo("a run is at work here: it evaluates the alerts between two batches", err=True)
+        typer.echo("another command is at work here: a run evaluates the alerts, else the next command does", err=True)
 
 
 @app.command("list")
@@ -74,6 +76,7 @@ def list_(
     from fms.bootstrap import open_site
     from fms_cli.documents import alert_document
 
+    one_of(state, STATES, "--state")
     with open_site(data) as site:
         rows = [alert_document(alert, site.clock()) for alert in site.alerts.all(user)]
     columns = ("ref", "user", "kind", "state", "route", "depart_from", "depart_to", "trigger", "last_price")
@@ -168,8 +171,9 @@ def delete(alert: Name, user: Whose = None, yes: Yes = False, data: Data = None)
 
     with open_site(data) as site:
         found = site.alerts.find(alert, user)
-        if not yes:
-            typer.confirm(f"delete {found.ref} of {found.user}?", abort=True)
+        if not yes and not typer.confirm(f"delete {found.ref} of {found.user}?"):
+            typer.echo("nothing was deleted")
+            return
         site.alerts.delete(found)
     typer.echo(f"{found.ref}: deleted")
 
@@ -177,7 +181,7 @@ def delete(alert: Name, user: Whose = None, yes: Yes = False, data: Data = None)
 @app.command()
 def snooze(
     alert: Name,
-    until: Annotated[str, typer.Argument(metavar="TIME", help="RFC 3339; it tells nothing before.")],
+    until: Annotated[str, typer.Argument(metavar="TIME", help="RFC 3339; it tells nothing before. none: ends it.")],
     user: Whose = None,
     data: Data = None,
 ) -> None:
@@ -186,8 +190,9 @@ def snooze(
     from fms.model.clock import parse_instant
 
     with open_site(data) as site:
-        held = site.alerts.snooze(site.alerts.find(alert, user), parse_instant(until))
-    typer.echo(f"{held.ref}: held until {until}")
+        end = None if until == "none" else parse_instant(until)
+        held = site.alerts.snooze(site.alerts.find(alert, user), end)
+    typer.echo(f"{held.ref}: " + ("not held" if end is None else f"held until {until}"))
 
 
 @app.command()

@@ -43,21 +43,35 @@ def digest_of(name: str) -> str:
         raise Invalid(f"{name}: {error.strerror}") from None
 
 
-def is_made_from(name: str, digest: str) -> bool:
-    """Whether the file is a whole result made from the bytes with this digest."""
-    if name == "-" or not digest or not Path(name).is_file():
+def is_made_from(name: str, made_from: str) -> bool:
+    """Whether the file is a whole result that ``write_safely`` made from this."""
+    if name == "-" or not made_from or not Path(name).is_file():
         return False
     with Path(name).open("rb") as source:
-        return read_made_from(source) == digest
+        return read_made_from(source) == made_from
 
 
 def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch], made_from: str = "") -> int:
-    """Write batches to a file that is there whole, and on the disk, or not at all (``-``: stdout); answers the rows."""
+    """Write batches to a file that is there whole, and on the disk, or not at all; answers the rows.
+
+    What cannot be put in place whole is written as it comes: stdout (``-``), devices and pipes.
+    """
     if name == "-":
         rows = write_batches(sys.stdout.buffer, kind, batches)
         sys.stdout.buffer.flush()
         return rows
     path = Path(name)
+    try:
+        # To rename a file to the name of a device would be the end of the device.
+        if path.exists() and not path.is_file():
+            with path.open("wb") as out:
+                return write_batches(out, kind, batches, made_from)
+        return _write_whole(path.resolve(), kind, batches, made_from)
+    except OSError as error:
+        raise Fatal(f"{path}: {error.strerror}") from None
+
+
+def _write_whole(path: Path, kind: type[Batch], batches: Iterable[Batch], made_from: str) -> int:
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as out:
@@ -66,8 +80,6 @@ def write_safely(name: str, kind: type[Batch], batches: Iterable[Batch], made_fr
             os.fsync(out.fileno())
         partial.replace(path)
         _sync_directory(path.parent)
-    except OSError as error:
-        raise Fatal(f"{path}: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
     return rows

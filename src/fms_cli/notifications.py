@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fms_cli.options import Data, Json, User
+from fms.model.notification import STATUSES
+from fms_cli.options import Data, Json, User, one_of
 from fms_cli.output import listing
 
 app = typer.Typer(help="What fired, and what became of it.", no_args_is_help=True)
@@ -26,6 +27,7 @@ def list_(
     from fms.bootstrap import open_site
     from fms_cli.documents import notification_document
 
+    one_of(status, STATUSES, "--status")
     with open_site(data) as site:
         owner = site.users.find(user).id if user else None
         rows = [notification_document(row) for row in site.notifications.all(owner)]

@@ -1,5 +1,6 @@
 """Options that several commands share, each written once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,8 @@ LOCAL_USER = "local@localhost"
 
 def files(replay: list[str] | None, more: list[str] | None) -> list[str]:
     """The files to read, in the order given; raises Invalid if there is none."""
+    if replay and len(replay) > 1 and more:
+        raise Invalid(f"which order? say --replay before each file, or once before all of them (stray: {more[0]})")
     given = [*(replay or []), *(more or [])]
     if not given:
         raise Invalid("say what to read: --replay FILE")
@@ -65,3 +68,9 @@ def instant(text: str | None) -> int | None:
         return None if text is None else parse_instant(text)
     except Invalid as error:
         raise Invalid(f"--observed-at: {error}") from None
+
+
+def one_of(text: str | None, words: Sequence[str], option: str) -> None:
+    """Check a word given on the command line; raises Invalid."""
+    if text is not None and text not in words:
+        raise Invalid(f"{option}: one of {', '.join(words)} wanted, not {text!r}")

@@ -83,15 +83,17 @@ def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None
 
     digest = digest_of(source)
     with open_site(data) as site, site.exclusive():
+        # The same fares are other news to another price book.
+        made_from = f"{digest}-{site.pages.identity:x}" if digest else ""
         overlay = Overlay(site.pages)
         stage = Diff(overlay, site.settings.rules())
         newest = Newest()
         changes = through(stage, newest.of(batches_in(source, FareBatch)))
-        if is_made_from(out, digest):
+        if is_made_from(out, made_from):
             # An earlier try got as far as this. OUT is whole, and may be all that is left of what moved: it stays.
             deque(changes, maxlen=0)
         else:
-            write_safely(out, ChangeBatch, changes, digest)
+            write_safely(out, ChangeBatch, changes, made_from)
         overlay.flush()
         site.replay_clock.advance(newest.at)
     names = ("duplicates", "late", "unchanged", "first_seen", "moved", "gone")

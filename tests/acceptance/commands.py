@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -56,12 +56,16 @@ def fms(*arguments: str | Path) -> Done:
 
 
 def start(
-    *arguments: str | Path, module: str = "fms_cli", env: Mapping[str, str] | None = None, **options: Any
+    *arguments: str | Path,
+    module: str = "fms_cli",
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
-    """One command in a process of its own; stdout and stderr are pipes, or what ``options`` say."""
+    """One command in a process of its own; its stdout is a pipe."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), **options)
+    places = os.environ | (env or {})
+    return subprocess.Popen(command, cwd=ROOT, env=places, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
 
 
 def ended(process: subprocess.Popen[bytes], send: bytes | None = None) -> Done:
@@ -86,7 +90,7 @@ def refused(done: Done, code: int = 2) -> str:
     return done.err.removeprefix("fms: ").rstrip("\n")
 
 
-def written(path: Path, lines: Sequence[Line]) -> Path:
+def written(path: Path, lines: Iterable[Line]) -> Path:
     """A file of JSON lines, or of lines as they are."""
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")

@@ -42,7 +42,14 @@ def day(number: int) -> str:
 
 
 def feed(steps: int, seed: int = 1, first: int = 0, off: int = 0) -> Iterator[Line]:
-    """Observations of all routes every six hours, 36 a time: prices swing, fares vanish, some come late or are bad; ``off`` makes all cheaper."""
+    """Observations of all routes every six hours, 36 a time: prices swing, fares vanish, some come late or are bad.
+
+    Args:
+        steps: how many times.
+        seed: of what is random.
+        first: the first time.
+        off: minor units by which all is cheaper.
+    """
     random = Random(seed)
     for step in range(first, first + steps):
         at = BEGIN + step * STEP

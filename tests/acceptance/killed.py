@@ -7,9 +7,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 Call = Callable[..., Any]
+
+
+class Point(Protocol):
+    """A moment at which a process ends."""
+
+    def set(self) -> None:
+        """Arm it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,11 @@ class BetweenShards:
 
         owner, name, call = found(self.place)
 
+        def slot(item: Any) -> int:
+            return slot_of_id(item.id if hasattr(item, "id") else item.alert.id)
+
         def deadly(rows: Any, items: Any) -> Any:
-            parts = rows._router.split(items, lambda item: slot_of_id(getattr(item, "alert", item).id))
+            parts = rows._router.split(items, slot)
             if len(parts) < 2:
                 return call(rows, items)
             call(rows, parts[0][1])
@@ -85,7 +96,7 @@ class Renamed:
         At("pathlib:Path.replace", self._before).set()
 
 
-MAKING = {
+MAKING: dict[str, Point] = {
     "before a new directory has its catalog": At("fms.db.local:fill_catalog", before=True),
     "after a new directory has its catalog": At("fms.db.local:fill_catalog", before=False),
     "after the user was made": At("fms.db.users:Users._add", before=False),
@@ -96,20 +107,24 @@ MAKING = {
 }
 """Points of a run that begins with an import into a directory that is not there."""
 
-RUNNING = {
+RUNNING: dict[str, Point] = {
     "after diff has compared": At("fms.stages.diff:Diff.process", before=False, nth=9),
     "after one shard has matched": BetweenShards("fms.db.matching:SqlAlertLedger.record"),
     "after the second match": At("fms.stages.match:Match.process", before=False, nth=2),
     "after match": At("fms.stages.match:Match.process", before=False, nth=9),
-    "before the outbox knows what was handed over": At("fms.db.notifications:mark_handed_over", before=True, nth=4),
-    "after the hand-over": At("fms.stages.notify:Notify.process", before=False, nth=12),
+    "after notify has taken": At("fms.stages.notify:Notify.process", before=False, nth=9),
     "before the price book is written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=True, nth=14),
     "after the price book was written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=False, nth=14),
     "after a batch was settled": At("fms.stages.diff:Diff.settle", before=False, nth=15),
 }
 """Points of a run between its first and its last batch."""
 
-TELLING = {
+TELLING: dict[str, Point] = {
+    "before the outbox knows what was handed over": At("fms.db.notifications:mark_handed_over", before=True),
+    "before the other outbox knows what was handed over": At(
+        "fms.db.notifications:mark_handed_over", before=True, nth=2
+    ),
+    "after the hand-over": At("fms.db.notifications:SqlNotifications.hand_over", before=False),
     "before the clock is moved on": At("fms.replayclock:ReplayClock.advance", before=True),
     "while the clock is moved on": Renamed(before=True),
     "after the clock was moved on": At("fms.replayclock:ReplayClock.advance", before=False),
@@ -122,7 +137,7 @@ TELLING = {
 }
 """Points at the end of a run."""
 
-STAGES = {
+STAGES: dict[str, Point] = {
     "before the file is in place": Renamed(before=True),
     "after the file is in place": Renamed(before=False),
     "after one partition was flushed": At("fms.pricebook.sqlite:SqlitePageStore.put", before=False),

@@ -1,17 +1,23 @@
 """The stages as jobs of their own: what they tell together is what one run tells, wherever they are killed."""
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import Done, Ledger, ended, fms, fms_process, ledger, refused, start, written
+from tests.acceptance.commands import Ledger, ended, fms, ledger, refused, start, written
 from tests.acceptance.feeds import alerts, feed
 from tests.acceptance.killed import STAGES
 
 LOCAL = "local@localhost"
 Command = list[str | Path]
+# Only diff has a price book to flush.
+KILLS = [("ingest", "before the file is in place")]
+KILLS += [("match", point) for point in STAGES if "file" in point]
+KILLS += [("diff", point) for point in STAGES]
 
 
 class Jobs:
@@ -61,13 +67,23 @@ def test_every_stage_may_be_repeated_before_the_next(jobs: Jobs, expected: Ledge
     assert ledger(jobs.data) == expected
 
 
-@pytest.mark.parametrize("point", STAGES)
-@pytest.mark.parametrize("stage", ["diff", "match", "ingest"])
+def test_a_result_made_for_another_data_directory_is_made_anew(
+    jobs: Jobs, expected: Ledger, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ingest, diff, *rest = jobs.commands()
+    fms(*ingest).checked()
+    other = tmp_path / "other"
+    fms("run", "--replay", files[0], "--data", other).checked()
+    fms("diff", jobs.fares, "--out", jobs.changes, "--data", other).checked()
+    for command in (diff, *rest):
+        fms(*command).checked()
+    assert ledger(jobs.data) == expected
+
+
+@pytest.mark.parametrize(("stage", "point"), KILLS)
 def test_a_stage_that_was_killed_and_repeated_loses_nothing(
     jobs: Jobs, expected: Ledger, stage: str, point: str
 ) -> None:
-    if stage != "diff" and "partition" in point:
-        pytest.skip("only diff has a price book to flush")
     for command in jobs.commands():
         if command[0] == stage:
             done = ended(start(point, *command, module="tests.acceptance.killed"))
@@ -86,7 +102,7 @@ def test_stages_pass_batches_through_pipes(jobs: Jobs, expected: Ledger) -> None
 def piped(command: Command, given: bytes | None) -> bytes:
     """A stage's stdout, with files of batches replaced by stdin and stdout."""
     words = ["-" if isinstance(word, Path) and word.name in ("fares", "changes", "fired") else word for word in command]
-    process = start(*words, stdin=-1)
+    process = start(*words, stdin=subprocess.PIPE)
     with process:
         out, err = process.communicate(given)
     assert process.returncode == 0, err.decode()
@@ -114,7 +130,7 @@ def test_a_stage_says_in_one_line_what_it_cannot_read(jobs: Jobs, tmp_path: Path
         given.write_bytes(jobs.feed.read_bytes())
     elif kind != "missing":
         given.write_bytes(jobs.fares.read_bytes()[:2_000] if kind == "cut off" else b"")
-    out = [] if stage == "notify" else ["--out", tmp_path / "out"]
+    out: Command = [] if stage == "notify" else ["--out", tmp_path / "out"]
     assert str(given) in refused(fms(stage, given, *out, "--data", jobs.data))
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.partial").exists()
@@ -137,5 +153,28 @@ def test_stages_count_in_json_what_they_did(jobs: Jobs) -> None:
 
 
 def test_a_result_on_stdout_has_its_words_on_stderr(jobs: Jobs) -> None:
-    done: Done = fms_process("ingest", "--replay", jobs.feed, "--out", "/dev/null", "--data", jobs.data, "--json")
-    assert done.checked().report["documents"] > 0
+    process = start("ingest", "--replay", jobs.feed, "--out", "-", "--data", jobs.data, "--json")
+    with process:
+        out, err = process.communicate()
+    assert process.returncode == 0
+    jobs.fares.write_bytes(out)
+    assert b"documents" in err
+    fms("diff", jobs.fares, "--out", jobs.changes, "--data", jobs.data).checked()
+
+
+def test_a_result_goes_into_a_named_pipe_and_leaves_it_a_pipe(jobs: Jobs, tmp_path: Path) -> None:
+    fms(*next(jobs.commands())).checked()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = start("ingest", "--replay", jobs.feed, "--batch-size", "20", "--out", pipe, "--data", jobs.data)
+    assert pipe.read_bytes() == jobs.fares.read_bytes()
+    assert ended(process).code == 0
+    assert pipe.is_fifo()
+
+
+def test_a_result_goes_where_a_link_points_and_leaves_the_link(jobs: Jobs, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    fms("ingest", "--replay", jobs.feed, "--out", link, "--data", jobs.data).checked()
+    assert link.is_symlink()
+    assert (tmp_path / "elsewhere").stat().st_size > 0

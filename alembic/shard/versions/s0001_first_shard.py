@@ -168,6 +168,18 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "push",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("slot", sa.SmallInteger(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_push")),
+    )
+    with op.batch_alter_table("push", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_push_slot"), ["slot"], unique=False)
+        batch_op.create_index("ix_push_user", ["user_id", "told_at"], unique=False)
+
+    op.create_table(
         "slot_owner",
         sa.Column("slot", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -201,6 +213,11 @@ def downgrade() -> None:
 
     op.drop_table("user_account")
     op.drop_table("slot_owner")
+    with op.batch_alter_table("push", schema=None) as batch_op:
+        batch_op.drop_index("ix_push_user")
+        batch_op.drop_index(batch_op.f("ix_push_slot"))
+
+    op.drop_table("push")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_outbox_waiting",

@@ -88,7 +88,9 @@ class AlertRows:
             edited = replace(edited, version=found[alert_id].version + 1)
             values = alert_values(edited)
             if owed or edited.paused:
-                values |= {"evaluate_at": self._clock() if owed else None, "evaluate_resumed": resumed}
+                # A paused alert owes nothing: it is evaluated when it is resumed.
+                since = None if edited.paused else self._clock()
+                values |= {"evaluate_at": since, "evaluate_resumed": resumed}
                 _drop_windows(connection, [alert_id])
             connection.execute(alert.update().where(alert.c.id == alert_id), values)
         return edited

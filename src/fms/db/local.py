@@ -34,10 +34,19 @@ def _make_router(data: Path, count: int) -> Router:
             fill_catalog(catalog, urls, deal(list(urls)))
     finally:
         catalog.dispose()
+    for name, url in urls.items():
+        _check_there(name, _absolute(url, data))
     shards = {name: Shard(name, open_engine(_absolute(url, data))) for name, url in urls.items()}
     for shard in shards.values():
         upgrade(shard.engine, History.SHARD)
     return Router(shards, owners)
+
+
+def _check_there(name: str, url: str) -> None:
+    # SQLite would make the file anew, and everybody's alerts would be gone without a word.
+    path = Path(url.removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise Fatal(f"{path}: the database of shard {name} is missing: put it back, or begin in a new data directory")
 
 
 def _deal_out(data: Path, names: list[str]) -> tuple[dict[str, str], list[str]]:

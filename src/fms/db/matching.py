@@ -73,7 +73,7 @@ class SqlAlertLedger:
                 write_states(connection, same)
                 messages += write_firings(connection, same, self._mint, evaluated=False)
                 lost = sorted({o.alert.id for o in some} - {o.alert.id for o in same})
-                changed += [found for found in alerts_by_id(connection, lost).values() if not found.paused]
+                changed += alerts_by_id(connection, [alert_id for alert_id in lost if alert_id in versions]).values()
         return messages, changed
 
 
@@ -92,7 +92,8 @@ def _ids(connection: Connection, probe: Probe) -> set[UUID]:
 
 
 def _versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
-    query = select(alert.c.id, alert.c.version)
+    """Of those that match may see: a paused alert is none of its business, nor one that is to be evaluated first."""
+    query = select(alert.c.id, alert.c.version).where(alert.c.paused.is_(False), alert.c.evaluate_at.is_(None))
     return {
         row.id: row.version for some in chunks(ids) for row in connection.execute(query.where(alert.c.id.in_(some)))
     }

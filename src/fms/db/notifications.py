@@ -1,7 +1,7 @@
 """Inboxes: the messages at their users' homes, handed over from the outboxes of the alerts' shards."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,13 +9,13 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from fms.db.outbox import chunks, mark_handed_over, waiting_rows
 from fms.db.rows import message_of, message_values
-from fms.db.tables import notification, signed, unsigned
+from fms.db.tables import notification, push, signed, unsigned
 from fms.db.users import users_by_id
 from fms.model.clock import DAY_MS
 from fms.model.fare_document import fare_from_json, fare_to_json
 from fms.model.ids import slot_of_id
 from fms.model.notification import OPEN, PENDING, Message, Notification
-from fms.ports import Inbox
+from fms.ports import Inbox, Pushed
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import check_owned
 from fms.shards.router import Router
@@ -49,23 +49,26 @@ class SqlNotifications:
                 found += waiting_rows(connection)
         return found
 
-    def inboxes(self, now: int) -> Iterator[Inbox]:
+    def inboxes(self, statuses: Collection[str], now: int) -> Iterator[Inbox]:
         """See Notifications."""
         for shard in self._router.all():
             with reading(shard.engine) as connection:
-                open_rows = select(notification.c.user_id).where(notification.c.status.in_(OPEN)).distinct()
+                open_rows = select(notification.c.user_id).where(notification.c.status.in_(statuses)).distinct()
                 users = users_by_id(connection, sorted(connection.execute(open_rows).scalars()))
             for user_id in users:
                 with reading(shard.engine) as connection:
                     rows, told, pushes = _inbox(connection, user_id, now)
                 yield Inbox(users[user_id], rows, told, pushes)
 
-    def write(self, user_id: UUID, rows: Sequence[Notification]) -> None:
+    def write(self, user_id: UUID, rows: Sequence[Notification], pushed: Pushed | None = None) -> None:
         """See Notifications."""
         slot = slot_of_id(user_id)
         with writing(self._router.of(slot).engine) as connection:
             check_owned(connection, [slot])
             _update(connection, [_telling(row) | {"row_id": row.message.notification_id} for row in rows])
+            if pushed and not connection.execute(select(push.c.id).where(push.c.id == pushed.group_id)).first():
+                row = {"id": pushed.group_id, "slot": slot, "user_id": user_id, "told_at": pushed.told_at}
+                connection.execute(push.insert(), row)
 
     def all(self, user_id: UUID | None = None) -> list[Notification]:
         """All notifications, or one user's, by time of observation and ref."""
@@ -117,11 +120,8 @@ def _inbox(
         query = mine.where(notification.c.alert_id.in_(some), notification.c.told_at.is_not(None))
         for row in connection.execute(query.order_by(notification.c.told_at.desc(), notification.c.id.desc())):
             told[row.alert_id].append(notification_of(row))
-    recent = mine.where(notification.c.told_at > now - 2 * DAY_MS).with_only_columns(
-        notification.c.group_id, notification.c.told_at
-    )
-    pushes = {row.group_id: row.told_at for row in connection.execute(recent)}
-    return [notification_of(row) for row in rows], told, sorted(pushes.values())
+    recent = select(push.c.told_at).where(push.c.user_id == user_id, push.c.told_at > now - 2 * DAY_MS)
+    return [notification_of(row) for row in rows], told, list(connection.execute(recent).scalars())
 
 
 def notification_of(row: Row[Any]) -> Notification:

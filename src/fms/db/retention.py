@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select
 
-from fms.db.tables import alert, alert_window, notification, outbox, user_account
+from fms.db.tables import alert, alert_window, notification, outbox, push, user_account
 from fms.model.clock import DAY_MS, date_of
 from fms.model.notification import OPEN
 from fms.settings import Settings
@@ -45,6 +45,10 @@ def _expired_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
     return alert.c.depart_to < date_of(now // DAY_MS - settings.keep_expired_alerts_days)
 
 
+def _pushed_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
+    return push.c.told_at < now - settings.keep_outbox_days * DAY_MS
+
+
 def _orphaned(_now: int, _settings: Settings) -> ColumnElement[bool]:
     return alert_window.c.alert_id.not_in(select(alert.c.id))
 
@@ -54,6 +58,7 @@ RETENTIONS = (
     Retention(alert_window, "as long as its alert", _orphaned),
     Retention(outbox, "keep_outbox_days after the observation, once handed over", _handed_over_long_ago),
     Retention(notification, "keep_notifications_days after the observation, once its fate is decided", _told_long_ago),
+    Retention(push, "keep_outbox_days after it was told", _pushed_long_ago),
     Retention(user_account, "for ever"),
     Retention(slot_owner, "for ever: one row per slot"),
 )

@@ -167,3 +167,14 @@ notification = Table(
     Index("ix_notification_user", "user_id", "alert_id"),
     Index("ix_notification_status", "status", "user_id"),
 )
+
+push = Table(
+    "push",
+    SHARD,
+    Column("id", Uuid, primary_key=True),  # the group that was told together
+    Column("slot", SmallInteger, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+    Index(None, "slot"),
+    Index("ix_push_user", "user_id", "told_at"),
+)

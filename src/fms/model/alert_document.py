@@ -191,4 +191,4 @@ def _currency(value: object) -> str:
 def _carriers(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > 50:
         raise Invalid("a list of at most 50 airline codes wanted")
-    return tuple(dict.fromkeys(_code(_CARRIER, "airline code of two characters")(code) for code in value))
+    return tuple(sorted({_code(_CARRIER, "airline code of two characters")(code) for code in value}))

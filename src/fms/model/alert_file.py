@@ -13,14 +13,15 @@ def read_alert_file(path: Path) -> list[tuple[str, AlertDocument]]:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise Invalid(f"{path}: {error.strerror}") from None
-    return checked([(f"{path}: line {number}", _object(line)) for number, line in enumerate(lines, 1) if line.strip()])
+    places = [(f"{path}: line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    return checked([(place, _object(place, line)) for place, line in places])
 
 
-def _object(line: bytes) -> object:
+def _object(place: str, line: bytes) -> object:
     try:
         return json.loads(line.decode())
     except (ValueError, RecursionError):
-        return None
+        raise Invalid(f"{place}: not JSON") from None
 
 
 def checked(objects: list[tuple[str, object]]) -> list[tuple[str, AlertDocument]]:

@@ -14,6 +14,9 @@ from fms.model.hashing import codes
 BATCH_ROWS = 10_000
 """Rows a batch aims at."""
 
+TICK_ROWS = 10_000
+"""Rows of one time in one tick; more are several ticks. Ingest never splits a tick, and diff finds it again."""
+
 I64 = npt.NDArray[np.int64]
 TEXT = pa.dictionary(pa.int32(), pa.string())
 INSTANT = pa.timestamp("ms", "UTC")
@@ -74,12 +77,6 @@ class Batch:
         arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in cls.SCHEMA]
         return cls(pa.RecordBatch.from_arrays(arrays, schema=cls.SCHEMA), partition)
 
-    @classmethod
-    def concat(cls, batches: list[Self], partition: int = 0) -> Self:
-        """The rows of several batches, in order, with their dictionaries made one."""
-        table = pa.Table.from_batches([batch.data for batch in batches], cls.SCHEMA)
-        return cls(one_batch(table), partition)
-
     def column(self, name: str) -> pa.Array:
         """One column."""
         return self.data.column(name)
@@ -124,7 +121,7 @@ def read_batches(source: IO[bytes], kind: type[AnyBatch]) -> Iterator[AnyBatch]:
                 meta = found.custom_metadata or {}
                 yield kind(found.batch.replace_schema_metadata(None), int(meta.get(b"fms.partition", b"0")))
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, ValueError) as error:
-        raise Invalid(f"not a readable stream of {kind.KIND} batches: {first_line(error)}") from error
+        raise Invalid(f"no file of {kind.KIND} batches, or one that is cut off or damaged") from error
 
 
 def read_made_from(source: IO[bytes]) -> str | None:

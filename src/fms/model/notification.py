@@ -15,6 +15,8 @@ PENDING, SENDING, SENT = "pending", "sending", "sent"
 GONE, SUPERSEDED, CANCELLED, ALREADY_TOLD = "gone", "superseded", "cancelled", "already_told"
 COOLING, HELD = "cooling", "held"
 
+STATUSES = (PENDING, SENDING, SENT, GONE, SUPERSEDED, CANCELLED, ALREADY_TOLD, COOLING, HELD)
+
 OPEN = (PENDING, COOLING, HELD, SENDING)
 """Statuses of rows that may still be told."""
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fms.model.clock import DAY_MS
-
 
 @dataclass(frozen=True, slots=True)
 class SourceRule:
@@ -18,11 +16,6 @@ class SourceRule:
 
     noise_bp: int = 0
     believe_days: int = 3
-
-    @property
-    def believe_ms(self) -> int:
-        """``believe_days`` in ms."""
-        return self.believe_days * DAY_MS
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fms.errors import Invalid
 
-MINUTES_A_DAY = 24 * 60
-
 
 @dataclass(frozen=True)
 class User:

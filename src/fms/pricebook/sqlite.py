@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from secrets import randbits
 from typing import Self
 
 from fms.errors import Fatal, Transient
@@ -35,6 +36,9 @@ _SETTINGS = (
 class SqlitePageStore:
     """Pages in the file ``path``, which is made if it is not there; its directory must be.
 
+    Attributes:
+        identity: a number that no other file has.
+
     Raises Fatal if the file cannot be used, Transient if somebody else holds it for ``busy_seconds``.
     """
 
@@ -55,7 +59,9 @@ class SqlitePageStore:
             for statement in _SCHEMA.split(";"):
                 self._connection.execute(statement)
             self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+            self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (randbits(63),))
             (found,) = self._connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+            (self.identity,) = self._connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
         if found > FORMAT:
             raise Fatal(f"{self._path} was written by a newer fms (price book format {found}, here {FORMAT})")
 

@@ -1,11 +1,12 @@
 """SQL databases behind URLs, opened one way: explicit transactions, and on SQLite writers that queue at their start."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from fms.errors import Fatal, FmsError, Transient
@@ -59,10 +60,11 @@ def _translated(engine: Engine) -> Iterator[None]:
         yield
     except FmsError:
         raise
-    except OperationalError as error:
-        raise Transient(f"{_name(engine)}: {first_line(error.orig or error)}") from error
-    except (DBAPIError, DatabaseError) as error:
-        raise Fatal(f"{_name(engine)}: {first_line(error.orig or error)}") from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        # Two writers of the same thing: whoever comes second finds it when it tries again.
+        again = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or isinstance(error, IntegrityError)
+        raise (Transient if again else Fatal)(f"{_name(engine)}: {first_line(error.orig or error)}") from error
 
 
 def _name(engine: Engine) -> str:

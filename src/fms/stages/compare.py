@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fms.model.batch import BATCH_ROWS, I64
+from fms.model.batch import I64, TICK_ROWS
 from fms.model.change import FELL, FIRST_SEEN, ROSE
 from fms.model.clock import DAY_MS
 from fms.model.hashing import U64
 from fms.model.page import Entries, is_believed, newest_of, pages_of
-
-TICK_ROWS = BATCH_ROWS
-"""A longer run of one time is several ticks."""
 
 DUPLICATE, LATE, UNCHANGED = 4, 5, 6
 """What an observation can be if it is no change; the others are the kinds of ``fms.model.change``."""

@@ -10,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fms.model.batch import I64, ints, one_batch
+from fms.model.batch import I64, TICK_ROWS, ints, one_batch
 from fms.model.fare import FARE_SCHEMA, FareBatch
 from fms.model.route import PARTITIONS
 from fms.stages.coded import compacted
-
-TICK_ROWS = 10_000
-"""The longest tick."""
 
 _MOST_PIECES = 16
 """Slices that wait in a partition are copied together then: each one holds on to its whole block."""

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
-from fms.model.notification import HELD, SENDING, SENT, Message, Notification, OutboxBatch, Push
+from fms.model.notification import COOLING, HELD, OPEN, SENDING, SENT, Message, Notification, OutboxBatch, Push
 from fms.model.user import User, held_until
-from fms.ports import AlertLookup, Channel, Inbox, KnownFares, Notifications, Question
+from fms.ports import AlertLookup, Channel, Inbox, KnownFares, Notifications, Pushed, Question
 from fms.stages.telling import best_first, cancelled, is_void, judge, newest_first, superseded
 
 HANDED_OVER_AT_ONCE = 1_000
@@ -69,23 +69,23 @@ class Notify:
         self._hand_over()
         self._taken = self._notifications.waiting()
         self._hand_over()
-        for inbox in self._notifications.inboxes(now):
+        for inbox in self._notifications.inboxes((SENDING,), now):
+            for push in _pushes(inbox.user, [row for row in inbox.rows if row.status == SENDING]):
+                self._push(push, now)
+        # Judged only now: what a crash had left unfinished is among what was told.
+        for inbox in self._notifications.inboxes(OPEN, now):
             self._deliver_inbox(inbox, now)
 
     def _deliver_inbox(self, inbox: Inbox, now: int) -> None:
-        unfinished = [row for row in inbox.rows if row.status == SENDING]
-        for push in _pushes(inbox.user, unfinished):
-            self._push(push, now)
         judged = list(self._judged(inbox, now))
-        to_tell = [row for row in judged if row.status == SENDING]
-        until = held_until(inbox.user, now, [*inbox.pushes, *(now for _ in unfinished[:1])]) if to_tell else None
         changed = [row for row in judged if row.status != SENDING]
-        if until is not None:
+        to_tell = [row for row in judged if row.status == SENDING]
+        if to_tell and (until := held_until(inbox.user, now, list(inbox.pushes))):
             changed += [replace(row, status=HELD, release_at=until) for row in to_tell]
             to_tell = []
         group = self._mint.new(slot_of_id(inbox.user.id)) if to_tell else None
         to_tell = [replace(row, group_id=group) for row in to_tell]
-        if changed or to_tell:
+        if judged:
             self._notifications.write(inbox.user.id, [*changed, *to_tell])
         self.counts.update(row.status for row in changed)
         for push in _pushes(inbox.user, to_tell):
@@ -95,8 +95,7 @@ class Notify:
         """The rows whose fate is decided now; those that go on waiting are left out."""
         by_alert: dict[UUID, list[Notification]] = defaultdict(list)
         for row in inbox.rows:
-            if row.status != SENDING:
-                by_alert[row.message.alert_id].append(row)
+            by_alert[row.message.alert_id].append(row)
         alerts = self._alerts.many(list(by_alert))
         due: list[tuple[Alert, Notification]] = []
         for alert_id, rows in by_alert.items():
@@ -104,7 +103,8 @@ class Notify:
             yield from (cancelled(row) for row in rows if is_void(row, alert))
             valid = newest_first([row for row in rows if not is_void(row, alert)])
             yield from map(superseded, valid[1:])
-            if alert and valid and (valid[0].release_at or now) <= now:
+            # A hold may have been lifted; a row that cools down waits for its time.
+            if alert and valid and (valid[0].status != COOLING or (valid[0].release_at or now) <= now):
                 due.append((alert, valid[0]))
         known = self._fares.known([_question(alert, row) for alert, row in due])
         for (alert, row), found in zip(due, known, strict=True):
@@ -115,7 +115,7 @@ class Notify:
         sent = [
             replace(row, status=SENT, told_at=now, told_price=(row.told or row.message.fare).price) for row in push.rows
         ]
-        self._notifications.write(push.user.id, sent)
+        self._notifications.write(push.user.id, sent, Pushed(push.group_id, now))
         self.counts[SENT] += len(sent)
         self.counts["pushes"] += 1
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fms.model.alert import Alert
-from fms.model.clock import DAY_MS
+from fms.model.clock import DAY_MS, date_of, utc_day
 from fms.model.evaluation import KnownFare, wanted
 from fms.model.fare import Fare
 from fms.model.notification import (
@@ -96,8 +96,9 @@ def _best_now(row: Notification, alert: Alert, known: Known, now: int) -> KnownF
     fares = wanted(alert, known.fares, now)
     if fares and fares[0].fare.price <= message.trigger:
         return fares[0]
+    day = message.fare.departure_date
     # A date without a page is unknown, not sold out: say what was seen, and when.
-    return None if message.fare.departure_date in known.dates else KnownFare(message.series, message.fare)
+    return None if day in known.dates or day < date_of(utc_day(now)) else KnownFare(message.series, message.fare)
 
 
 def _cooling_until(last: Notification, price: int, now: int) -> int | None:
