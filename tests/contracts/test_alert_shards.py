@@ -226,3 +226,31 @@ def test_deleting_an_alert_deletes_its_windows(shards: Shards) -> None:
 def test_every_slot_is_owned_once(shards: Shards) -> None:
     shards.router.check()
     assert len({shard.name for shard in shards.router.all()}) == len(shards.router.all())
+
+
+def test_an_alert_that_was_edited_meanwhile_is_left_to_its_evaluation(shards: Shards) -> None:
+    made = alert(amount=40_000)
+    shards.add(made)
+    before = shards.rows.get(made.id)
+    shards.rows.change(made.id, lambda now: replace(now, amount=30_000, edition=2))
+    outcome = Outcome(before, replace(before.state, trigger=1), [])
+    assert shards.ledger.record([outcome]) == ([], [])
+    assert shards.state(made).trigger == 40_000
+
+
+def test_an_edit_of_a_paused_alert_owes_nothing_and_one_of_a_resumed_alert_does(shards: Shards) -> None:
+    made = alert("drop_percent", 1_000)
+    shards.add(made)
+    shards.rows.change(made.id, lambda now: replace(now, paused=True), owed=False)
+    shards.rows.change(made.id, lambda now: replace(now, amount=2_000))
+    assert list(shards.rows.evaluate_owed(_on_an_empty_book)) == []
+    shards.rows.change(made.id, lambda now: replace(now, paused=False))
+    assert len(list(shards.rows.evaluate_owed(_on_an_empty_book))) == 1
+
+
+def test_an_alert_that_is_added_twice_is_refused_the_second_time_and_may_be_tried_again(shards: Shards) -> None:
+    made = alert()
+    shards.add(made)
+    with pytest.raises(Transient):
+        shards.add(replace(made, id=MINT.new((made.id.int >> 64) & 0xFFF)))
+    assert len(shards.rows.all()) == 1

@@ -158,3 +158,19 @@ def test_what_is_old_is_deleted_and_nothing_else(tmp_path: Path) -> None:
         kept = connection.execute(select(tables.outbox.c.observed_at).order_by(tables.outbox.c.observed_at)).scalars()
         assert list(kept) == [MONDAY + DAY_MS, MONDAY + 40 * DAY_MS], "what was not handed over is kept"
     router.close()
+
+
+def test_a_shard_whose_file_is_missing_is_refused_and_named(tmp_path: Path) -> None:
+    open_router(tmp_path, 2).close()
+    (tmp_path / "local1.sqlite").unlink()
+    with pytest.raises(Fatal, match=r"local1\.sqlite: the database of shard local1 is missing"):
+        open_router(tmp_path, 2)
+    assert not (tmp_path / "local1.sqlite").exists()
+
+
+def test_a_database_that_cannot_be_opened_stops_and_does_not_wait(tmp_path: Path) -> None:
+    (tmp_path / "odd.sqlite").mkdir()
+    engine = open_engine(f"sqlite:///{tmp_path / 'odd.sqlite'}")
+    with pytest.raises(Fatal, match=r"odd\.sqlite: unable to open"):
+        current(engine)
+    engine.dispose()
