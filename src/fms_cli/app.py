@@ -68,8 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A group without a command answers with its help, which is many lines and no error of its own.
         text = error.format_message()
         return _fail(text, error.exit_code, prefix="" if "\n" in text else "fms: ")
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Python would complain once more when it closes stdout.
+    except SystemExit as ended:
+        # Typer's answer to a closed pipe; but that whoever read our output has had enough is no failure.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        # Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (FmsError, OSError) as error:

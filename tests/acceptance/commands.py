@@ -57,13 +57,12 @@ def fms(*arguments: str | Path) -> Done:
 
 def start(
     *arguments: str | Path,
-    module: str = "fms_cli",
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """One command in a process of its own; its stdout is a pipe."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    command = [sys.executable, "-m", "fms_cli", *map(str, arguments)]
     places = os.environ | (env or {})
     return subprocess.Popen(command, cwd=ROOT, env=places, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
 

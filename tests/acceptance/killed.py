@@ -1,13 +1,20 @@
-"""``python -m tests.acceptance.killed POINT ARGUMENT…`` is ``fms ARGUMENT…`` that kills itself at a named point."""
+"""Commands that kill themselves at a named point, each in a process of its own."""
 
 import importlib
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, Self
+
+from fms_cli.app import main as run
+from tests.acceptance.commands import ROOT, Done
 
 Call = Callable[..., Any]
 
@@ -115,7 +122,7 @@ RUNNING: dict[str, Point] = {
     "after notify has taken": At("fms.stages.notify:Notify.process", before=False, nth=9),
     "before the price book is written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=True, nth=14),
     "after the price book was written": At("fms.pricebook.sqlite:SqlitePageStore.put", before=False, nth=14),
-    "after a batch was settled": At("fms.stages.diff:Diff.settle", before=False, nth=15),
+    "after a batch was settled": At("fms.stages.diff:Diff.settle", before=False, nth=11),
 }
 """Points of a run between its first and its last batch."""
 
@@ -127,8 +134,6 @@ TELLING: dict[str, Point] = {
     "after the hand-over": At("fms.db.notifications:SqlNotifications.hand_over", before=False),
     "before the clock is moved on": At("fms.replayclock:ReplayClock.advance", before=True),
     "while the clock is moved on": Renamed(before=True),
-    "after the clock was moved on": At("fms.replayclock:ReplayClock.advance", before=False),
-    "before the first intent": At("fms.db.notifications:SqlNotifications.write", before=True),
     "after the first intent": At("fms.db.notifications:SqlNotifications.write", before=False),
     "before a push": At("fms.channels.console:Console.send", before=True, nth=2),
     "after a push": At("fms.channels.console:Console.send", before=False, nth=2),
@@ -146,13 +151,61 @@ STAGES: dict[str, Point] = {
 """Points of a stage that is run alone."""
 
 
-def main(point: str, *arguments: str) -> int:
-    """Run a command up to a point."""
-    from fms_cli.app import main as run
+POINTS = MAKING | RUNNING | TELLING | STAGES
 
-    (MAKING | RUNNING | TELLING | STAGES)[point].set()
-    return run(arguments)
+
+class Scaffold:
+    """A process that has imported everything and forks one that dies for every command that it is given."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.acceptance.killed"]
+        self._server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._server:
+            pass
+
+    def run(self, point: str, *arguments: str | Path) -> Done:
+        """How ``fms ARGUMENT…`` ended that was to be killed at a point: its negative signal, or exit code."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        with TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            print(json.dumps([point, str(out), str(err), *map(str, arguments)]), file=self._server.stdin, flush=True)
+            code = int(self._server.stdout.readline())
+            return Done(code, out.read_text(), err.read_text())
+
+    def kill(self, point: str, *arguments: str | Path) -> Done:
+        """The same, and it was killed."""
+        done = self.run(point, *arguments)
+        assert done.code == -signal.SIGKILL, f"{point} was never reached: {done.code}\n{done.err}"
+        return done
+
+
+def serve() -> None:
+    """Answer every command on stdin with how the process ended that did it."""
+    for line in sys.stdin:
+        point, out, err, *arguments = json.loads(line)
+        child = os.fork()
+        if not child:
+            os._exit(_run_in(out, err, point, arguments))
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _run_in(out: str, err: str, point: str, arguments: list[str]) -> int:
+    for stream, name in ((sys.stdout, out), (sys.stderr, err)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream.fileno())
+    POINTS[point].set()
+    try:
+        return run(arguments)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    importlib.import_module("fms.bootstrap")
+    importlib.import_module("fms.runs")
+    serve()

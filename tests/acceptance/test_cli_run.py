@@ -181,7 +181,7 @@ def test_a_second_run_says_that_there_is_one_and_leaves_it_alone(tmp_path: Path)
         assert f"process {process.pid}" in busy
         imported = fms("alerts", "import", wishes, "--user", "ann@example.org", "--data", data).checked()
         assert "1 added" in imported.out
-        assert "a run is at work here" in imported.err
+        assert "is at work here: a run evaluates the alerts" in imported.err
         done = ended(process, file.read_bytes()).checked()
     assert done.report["notifications"] == 1
     assert [row["status"] for row in ledger(data)[1]] == ["sent"]

@@ -1,7 +1,6 @@
 """The stages as jobs of their own: what they tell together is what one run tells, wherever they are killed."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from tests.acceptance.commands import Ledger, ended, fms, ledger, refused, start, written
 from tests.acceptance.feeds import alerts, feed
-from tests.acceptance.killed import STAGES
+from tests.acceptance.killed import STAGES, Scaffold
 
 LOCAL = "local@localhost"
 Command = list[str | Path]
@@ -39,7 +38,7 @@ class Jobs:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("stages")
-    return written(folder / "feed.jsonl", feed(14)), written(folder / "alerts.jsonl", alerts())
+    return written(folder / "feed.jsonl", feed(6)), written(folder / "alerts.jsonl", alerts())
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +46,12 @@ def expected(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
     data = tmp_path_factory.mktemp("run")
     fms("run", "--replay", files[0], "--alerts", files[1], "--data", data).checked()
     return ledger(data)
+
+
+@pytest.fixture(scope="module")
+def scaffold() -> Iterator[Scaffold]:
+    with Scaffold() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -82,12 +87,11 @@ def test_a_result_made_for_another_data_directory_is_made_anew(
 
 @pytest.mark.parametrize(("stage", "point"), KILLS)
 def test_a_stage_that_was_killed_and_repeated_loses_nothing(
-    jobs: Jobs, expected: Ledger, stage: str, point: str
+    jobs: Jobs, expected: Ledger, scaffold: Scaffold, stage: str, point: str
 ) -> None:
     for command in jobs.commands():
         if command[0] == stage:
-            done = ended(start(point, *command, module="tests.acceptance.killed"))
-            assert done.code == -signal.SIGKILL, f"{point} was never reached\n{done.err}"
+            scaffold.kill(point, *command)
         fms(*command).checked()
     assert ledger(jobs.data) == expected
 

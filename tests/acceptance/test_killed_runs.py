@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from copy import copy
 from pathlib import Path
@@ -14,9 +15,9 @@ import pytest
 
 from tests.acceptance.commands import Done, Ledger, ended, fms, fms_process, ledger, start, written
 from tests.acceptance.feeds import alerts, feed, peopled
-from tests.acceptance.killed import MAKING, RUNNING, TELLING
+from tests.acceptance.killed import MAKING, RUNNING, TELLING, Scaffold
 
-LONG, SHORT = 62, 14
+LONG, SHORT = 62, 10
 
 
 class Case:
@@ -81,6 +82,12 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(tmp_path_factory.mktemp("fresh"), SHORT, users=False)
 
 
+@pytest.fixture(scope="module")
+def scaffold() -> Iterator[Scaffold]:
+    with Scaffold() as opened:
+        yield opened
+
+
 def batches_done(data: Path) -> int:
     """How many batches the price book of a directory has taken, over all runs."""
     with closing(sqlite3.connect(data / "prices.sqlite")) as book:
@@ -138,26 +145,29 @@ def test_a_run_killed_many_times_ends_as_if_nothing_had_happened(long: Case, tmp
 
 
 @pytest.mark.parametrize("point", [*RUNNING, *TELLING])
-def test_a_run_killed_at_its_worst_moment_ends_as_if_nothing_had_happened(short: Case, point: str) -> None:
+def test_a_run_killed_at_its_worst_moment_ends_as_if_nothing_had_happened(
+    short: Case, scaffold: Scaffold, point: str
+) -> None:
     data = short.begun(point)
-    done = ended(start(point, *short.run(data), module="tests.acceptance.killed"))
-    assert done.code == -signal.SIGKILL, f"{point} was never reached\n{done.err}"
+    scaffold.kill(point, *short.run(data))
     assert short.finished(data) == short.expected
 
 
 @pytest.mark.parametrize("point", MAKING)
-def test_a_run_killed_while_it_makes_what_it_needs_ends_as_if_nothing_had_happened(fresh: Case, point: str) -> None:
+def test_a_run_killed_while_it_makes_what_it_needs_ends_as_if_nothing_had_happened(
+    fresh: Case, scaffold: Scaffold, point: str
+) -> None:
     data = fresh.begun(point)
-    done = ended(start(point, *fresh.run(data), module="tests.acceptance.killed"))
-    assert done.code == -signal.SIGKILL, f"{point} was never reached\n{done.err}"
+    scaffold.kill(point, *fresh.run(data))
     assert fresh.finished(data) == fresh.expected
 
 
 @pytest.mark.parametrize("sizes", [(20, 10_000), (10_000, 20)], ids=str)
-def test_a_killed_run_may_be_repeated_with_batches_of_another_size(short: Case, sizes: tuple[int, int]) -> None:
+def test_a_killed_run_may_be_repeated_with_batches_of_another_size(
+    short: Case, scaffold: Scaffold, sizes: tuple[int, int]
+) -> None:
     data = short.begun(f"sizes {sizes}")
-    done = ended(start("after the second match", *short.run(data, sizes[0]), module="tests.acceptance.killed"))
-    assert done.code == -signal.SIGKILL
+    scaffold.kill("after the second match", *short.run(data, sizes[0]))
     assert short.finished(data, sizes[1]) == short.expected
 
 
@@ -171,9 +181,9 @@ def test_a_finished_run_repeated_changes_nothing(short: Case) -> None:
     assert ledger(data) == before
 
 
-def test_what_was_sent_but_not_noted_is_sent_again_under_the_same_group(short: Case) -> None:
+def test_what_was_sent_but_not_noted_is_sent_again_under_the_same_group(short: Case, scaffold: Scaffold) -> None:
     data = short.begun("sent twice")
-    first = ended(start("after a push", *short.run(data), module="tests.acceptance.killed"))
+    first = scaffold.kill("after a push", *short.run(data))
     again = fms(*short.run(data)).checked()
     pushes = [line for line in first.out.splitlines() if ": " in line and not line.startswith(" ")]
     assert pushes[-1] in again.out.splitlines()
