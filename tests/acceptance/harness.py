@@ -169,10 +169,9 @@ class Site:
 
 def run_repeatedly(site: Site, paths: Sequence[Path], alerts: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
     """A run as library use, in which every stage is given every batch ``site.deliveries`` times."""
-    from fms.sources.open import open_source
-
     from fms.bootstrap import open_site
     from fms.runs import replay
+    from fms.sources.open import open_source
     from fms_cli.report import silent
 
     with open_site(site.data, shards=site.shards, batch_size=site.batch_size) as opened, opened.exclusive():
