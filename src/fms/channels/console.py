@@ -1,6 +1,7 @@
 """Push to the terminal: what ``fms run`` shows."""
 
 from collections.abc import Callable
+from functools import partial
 
 from fms.channels.words import lines
 from fms.model.notification import Push
@@ -10,11 +11,11 @@ class Console:
     """Writes each push as text.
 
     Args:
-        write: takes one line.
+        write: takes one line, and has passed it on when it returns: what it holds back could be lost and count as told.
         shown: rows shown of one push.
     """
 
-    def __init__(self, write: Callable[[str], object] = print, shown: int = 5) -> None:
+    def __init__(self, write: Callable[[str], object] = partial(print, flush=True), shown: int = 5) -> None:
         self._write = write
         self._shown = shown
 
