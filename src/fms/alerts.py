@@ -14,7 +14,6 @@ from fms.errors import Invalid, NotFound
 from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
 from fms.model.alert_file import read_alert_file
-from fms.model.clock import Clock
 from fms.model.evaluation import evaluate, excluded_by, wanted
 from fms.model.fare import Fare
 from fms.model.ids import IdMint, parse_id
@@ -61,15 +60,13 @@ class Alerts:
         users: whose they are.
         fares: the price book, for evaluations and explanations.
         mint: makes their ids.
-        clock: UTC ms.
     """
 
-    def __init__(self, rows: AlertRows, users: Users, fares: KnownFares, mint: IdMint, clock: Clock) -> None:
+    def __init__(self, rows: AlertRows, users: Users, fares: KnownFares, mint: IdMint) -> None:
         self._rows = rows
         self._users = users
         self._fares = fares
         self._mint = mint
-        self._clock = clock
 
     def import_file(self, path: Path, email: str, *, update: bool = False) -> Imported:
         """Import an alert file for a user, all of it or nothing; the user is made if new.

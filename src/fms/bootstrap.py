@@ -51,7 +51,7 @@ class Site:
         self.alert_rows = AlertRows(self.router, self.mint, clock)
         self.users = Users(self.router, self.mint, clock)
         self.notifications = SqlNotifications(self.router)
-        self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, clock)
+        self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint)
 
     def ingest(
         self,
