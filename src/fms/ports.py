@@ -106,11 +106,13 @@ class Probe:
             departure and whose trigger is at or above the price, or that is learning, may fire.
         holders: (O&D, series): an alert that it holds may be re-armed.
         days: (O&D, UTC day of its newest change) of every O&D: an alert whose holder departed before may be re-armed.
+        pages: (O&D, departure day) of pages whose past may be lost: an alert whose holder departs then may be re-armed.
     """
 
     wishes: Sequence[tuple[str, int, int, int]]
     holders: Sequence[tuple[str, int]]
     days: Sequence[tuple[str, int]]
+    pages: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ _DEPARTED = text(
     "SELECT a.id FROM json_each(:days) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_od_departed"
     " WHERE a.od = j.value ->> 0 AND a.holder_departure < j.value ->> 1 AND a.holder IS NOT NULL"
 ).columns(id=alert.c.id.type)
+_ON_PAGES = text(
+    "SELECT a.id FROM json_each(:pages) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_od_departed"
+    " WHERE a.od = j.value ->> 0 AND a.holder_departure = j.value ->> 1 AND a.holder IS NOT NULL"
+).columns(id=alert.c.id.type)
 
 
 class SqlAlertLedger:
@@ -59,7 +63,8 @@ class SqlAlertLedger:
             here = set(ods)
             wishes = [wish for wish in probe.wishes if wish[0] in here]
             holders = [holder for holder in probe.holders if holder[0] in here]
-            yield shard, Probe(wishes, holders, [day for day in probe.days if day[0] in here])
+            days = [day for day in probe.days if day[0] in here]
+            yield shard, Probe(wishes, holders, days, [page for page in probe.pages if page[0] in here])
 
     def record(self, outcomes: Sequence[Outcome]) -> tuple[list[Message], list[Alert]]:
         """See AlertLedger."""
@@ -88,6 +93,8 @@ def _ids(connection: Connection, probe: Probe) -> set[UUID]:
     holders = [signed(series) for _, series in probe.holders]
     found.update(connection.execute(_HELD, {"holders": json.dumps(holders)}).scalars())
     found.update(connection.execute(_DEPARTED, {"days": json.dumps(list(probe.days))}).scalars())
+    if probe.pages:
+        found.update(connection.execute(_ON_PAGES, {"pages": json.dumps(list(probe.pages))}).scalars())
     return found
 
 

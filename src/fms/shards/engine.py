@@ -17,9 +17,13 @@ BUSY_SECONDS = 20
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for ``url``. Nothing is connected yet."""
-    if not url.startswith("sqlite:"):
-        raise Fatal(f"this kind of database is not supported: {url.split(':', 1)[0]}")
+    """An engine for ``url``: ``sqlite:///…``, ``postgresql://…`` or ``postgres://…``. Nothing is connected yet."""
+    kind, _, rest = url.partition(":")
+    if kind in ("postgres", "postgresql", "postgresql+psycopg2"):
+        # The bare scheme would mean another driver to SQLAlchemy.
+        return create_engine(f"postgresql+psycopg2:{rest}", pool_size=2, pool_pre_ping=True)
+    if kind != "sqlite":
+        raise Fatal(f"this kind of database is not supported: {kind}")
     engine = create_engine(url, poolclass=QueuePool, pool_size=2, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
