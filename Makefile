@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint docs bench clean
+.PHONY: help demo test soak lint docs bench clean servers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,10 +16,10 @@ help: ## show this list
 demo: $(VENV)/installed ## install into .venv and replay the bundled sample
 	@$(BIN)/fms demo
 
-test: $(VENV)/tox ## lint, types, import rules and all tests (tox)
+test: $(VENV)/tox servers ## lint, types, import rules and all tests (tox)
 	@$(BIN)/tox run
 
-soak: $(VENV)/tox ## the long fault and load runs
+soak: $(VENV)/tox servers ## the long fault and load runs
 	@$(BIN)/tox run -e soak
 
 lint: $(VENV)/tox ## only lint, types and import rules
@@ -59,3 +59,15 @@ $(BIN)/python:
 		|| { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y python3-venv \
 			&& $(PYTHON) -m venv --clear $(VENV); } \
 		|| { rm -rf $(VENV); echo "no virtual environment can be made: install python3-venv" >&2; exit 1; }
+
+# The tests start servers of their own. Root on Debian installs what is missing for that, under a policy that keeps the
+# packages from starting theirs; on other machines the tests in question are skipped.
+POLICY := /usr/sbin/policy-rc.d
+servers:
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/lib/rabbitmq /usr/bin/redis-server >/dev/null 2>&1 \
+		|| test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| { echo "installing PostgreSQL, Redis and RabbitMQ for the tests"; \
+			test -e $(POLICY) || { trap 'rm -f $(POLICY)' EXIT; \
+				printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); }; \
+			export DEBIAN_FRONTEND=noninteractive; apt-get -qq update \
+			&& apt-get -qq install -y --no-install-recommends postgresql redis-server rabbitmq-server >/dev/null; }

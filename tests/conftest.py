@@ -1,8 +1,10 @@
-"""Profiles of hypothesis; ``HYPOTHESIS_PROFILE=soak`` for the long search."""
+"""Fixtures of real servers; profiles of hypothesis, ``HYPOTHESIS_PROFILE=soak`` for the long search."""
 
 import os
 
 from hypothesis import HealthCheck, Phase, settings
+
+pytest_plugins = ["tests.services.fixtures"]
 
 settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("ordinary"), max_examples=2_000)
