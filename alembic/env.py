@@ -2,10 +2,13 @@
 
 from alembic import context
 
+attributes = context.config.attributes
 context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=context.config.attributes["metadata"],
-    render_as_batch=True,
+    connection=attributes["connection"],
+    target_metadata=attributes["metadata"],
+    version_table=attributes["version_table"],
+    # SQLite cannot alter much of a table: it is made anew.
+    render_as_batch=attributes["connection"].dialect.name == "sqlite",
     transaction_per_migration=False,
 )
 with context.begin_transaction():

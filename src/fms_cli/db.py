@@ -1,18 +1,25 @@
-"""``fms db``: the databases of a data directory."""
+"""``fms db``: the databases of a site."""
 
 import typer
 
 from fms_cli.options import Data, Json
 from fms_cli.output import json_line, listing
 
-app = typer.Typer(help="The databases of a data directory.", no_args_is_help=True)
+app = typer.Typer(help="The databases of a site: its catalog and its shards.", no_args_is_help=True)
 
 
 @app.command()
 def upgrade(data: Data = None, as_json: Json = False) -> None:
-    """Make or migrate the databases. Every other command does this too when it has to."""
-    from fms.bootstrap import open_site
+    """Migrate the databases to this fms. Those that are files need no command: whatever opens them does it.
 
+    PostgreSQL databases are migrated by this only, so that somebody says when: stop the workers of the older fms first.
+    """
+    from fms.bootstrap import open_site
+    from fms.db.sites import upgrade_all
+    from fms.settings import load_settings
+
+    settings = load_settings(data)
+    upgrade_all(settings.data, settings.catalog())
     with open_site(data) as site:
         site.router.check()
     _print_revisions(data, as_json=as_json)
@@ -25,27 +32,37 @@ def current(data: Data = None, as_json: Json = False) -> None:
 
 
 def _print_revisions(data: Data, *, as_json: bool) -> None:
-    from fms.db.local import revisions
+    from fms.db.sites import revisions
     from fms.settings import load_settings
 
     settings = load_settings(data)
     columns = ("database", "revision", "newest")
-    rows = [dict(zip(columns, row, strict=True)) for row in revisions(settings.data)]
+    rows = [dict(zip(columns, row, strict=True)) for row in revisions(settings.data, settings.catalog())]
     listing(rows, as_json=as_json, columns=columns, nothing=f"{settings.data}: no databases yet")
 
 
 @app.command()
 def maintain(data: Data = None, as_json: Json = False) -> None:
-    """Delete what is older than its retention (settings keep_…), and pages of flights that have departed."""
+    """Delete what is older than its retention (settings keep_…), and pages of flights that have departed.
+
+    In PostgreSQL, where windows are kept by month of departure, also make the partitions of the months to come.
+    """
     from fms.bootstrap import open_site
+    from fms.db.partitions import prepare
+    from fms.db.retention import drop_past_months
     from fms.db.retention import maintain as delete_old
-    from fms.pricebook.maintain import drop_departed, newest_observation
+    from fms.model.clock import date_of, utc_day
+    from fms.pricebook.maintain import drop_departed
 
     with open_site(data) as site, site.exclusive():
-        newest = newest_observation(site.pages) or 0
+        newest = site.pages.newest()
+        dropped = drop_past_months(site.router, site.settings, newest)
+        made = prepare(site.router, date_of(utc_day(site.clock())))
         deleted = delete_old(site.router, site.settings, newest)
         deleted["page"] = drop_departed(site.pages, newest)
     if as_json:
-        json_line(deleted)
+        json_line(deleted | {"partitions_dropped": dropped, "partitions_made": made})
     else:
         typer.echo(", ".join(f"{count:,} from {name}" for name, count in deleted.items()))
+        if dropped or made:
+            typer.echo(f"{dropped} partitions of past months dropped, {made} of months to come made")

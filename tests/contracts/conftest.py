@@ -5,11 +5,38 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.place import Place, empty, make_postgres
 from tests.contracts.town import Town
+from tests.services.postgres import Databases, Postgres
+from tests.services.shared import Shared
 
 
-@pytest.fixture(params=[1, 2])
-def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    made = Town(tmp_path, request.param)
+@pytest.fixture(scope="session")
+def postgres_site(shared_servers: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Made once: a schema takes longer than a test."""
+    databases = Databases(shared_servers.place("postgres", lambda owner: Postgres(owner=owner).start().url))
+    yield make_postgres(databases, tmp_path_factory.mktemp("site"))
+    databases.drop()
+
+
+@pytest.fixture
+def postgres_place(postgres_site: Place) -> Place:
+    """Two empty shards on PostgreSQL."""
+    empty(postgres_site)
+    return postgres_site
+
+
+@pytest.fixture(params=[1, 2, "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Some empty shards: so many files, or databases on PostgreSQL."""
+    if request.param == "postgres":
+        found: Place = request.getfixturevalue("postgres_place")
+        return found
+    return Place(tmp_path, request.param)
+
+
+@pytest.fixture
+def town(place: Place) -> Iterator[Town]:
+    made = Town(place.router())
     yield made
     made.router.close()

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
 from fms.db.alerts import AlertRows
-from fms.db.local import open_router
 from fms.db.matching import SqlAlertLedger
 from fms.db.tables import alert_window, outbox
 from fms.errors import NotFound, Transient
@@ -24,6 +22,7 @@ from fms.shards.ownership import slot_owner
 from fms.shards.router import Router
 from fms.stages.match import Match
 from tests.builders import MINT, MONDAY, alert, change, change_batch, criteria, fare, series_of
+from tests.contracts.place import Place
 
 
 @dataclass
@@ -51,9 +50,12 @@ def _on_an_empty_book(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
     return [Outcome(one, state, [firing] if firing else []) for one, (state, firing) in judged]
 
 
-@pytest.fixture(params=[1, 2, 5])
-def shards(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shards]:
-    router = open_router(tmp_path, request.param)
+pytestmark = pytest.mark.parametrize("place", [1, 2, 5, "postgres"], indirect=True)
+
+
+@pytest.fixture
+def shards(place: Place) -> Iterator[Shards]:
+    router = place.router()
     yield Shards(router, AlertRows(router, MINT, system_clock), SqlAlertLedger(router, MINT))
     router.close()
 

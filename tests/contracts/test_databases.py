@@ -1,176 +1,143 @@
-"""The databases: their revisions, their schema, how long rows are kept, and who may open them."""
+"""The databases, of both kinds: their revisions, their schema, and who migrates them."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, select, text
+from sqlalchemy import Engine, func, inspect, select, text
 
 from fms.db import tables
-from fms.db.local import CATALOG_FILE, open_router, revisions
-from fms.db.migrate import HEADS, History, config, current, upgrade
-from fms.db.outbox import write_firings
-from fms.db.retention import RETENTIONS, maintain
+from fms.db.migrate import HEADS, History, config, current, lock_schema, upgrade, version_table
 from fms.errors import Fatal
-from fms.model.clock import DAY_MS
-from fms.model.fold import Firing
-from fms.ports import Outcome
-from fms.settings import load_settings
-from fms.shards.catalog import CATALOG, read_catalog
-from fms.shards.engine import open_engine, reading, writing
-from tests.builders import MINT, MONDAY, alert, change
+from fms.shards.catalog import CATALOG
+from fms.shards.engine import database_name, open_engine, opened, reading, writing
+from tests.contracts.waiting import somebody_waits
+from tests.services.postgres import Databases
 
 METADATA = {History.CATALOG: CATALOG, History.SHARD: tables.alert.metadata}
 
+histories = pytest.mark.parametrize("history", list(History))
 
-@pytest.mark.parametrize("history", list(History))
-def test_a_migrated_database_has_just_the_tables_of_the_code(history: History, tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'new.sqlite'}")
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'new.sqlite'}"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").new_database()
+    with opened(url) as engine:
+        yield engine
+
+
+def set_revision(engine: Engine, history: History, revision: str) -> None:
+    with writing(engine) as connection:
+        table = version_table(connection, history)
+        connection.execute(text(f"UPDATE {table} SET version_num = '{revision}'"))  # noqa: S608  # names of ours
+
+
+@histories
+def test_a_migrated_database_has_just_the_tables_of_the_code(history: History, engine: Engine) -> None:
+    def counts(name: str | None, kind: str, _parents: Any) -> bool:
+        # Partitions are made as months go by.
+        return not (kind == "table" and str(name).startswith(("alert_window_", "alembic_version")))
+
     assert upgrade(engine, history)
     with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        options = {"compare_type": True, "compare_server_default": True, "include_name": counts}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA[history]) == []
-    engine.dispose()
 
 
-@pytest.mark.parametrize("history", list(History))
-def test_a_database_that_is_up_to_date_is_left_alone(history: History, tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'new.sqlite'}")
+@histories
+def test_a_database_that_is_up_to_date_is_left_alone(history: History, engine: Engine) -> None:
     upgrade(engine, history)
     assert not upgrade(engine, history)
-    assert current(engine) == HEADS[history]
-    engine.dispose()
+    assert current(engine, history) == HEADS[history]
 
 
-@pytest.mark.parametrize("history", list(History))
-def test_every_history_has_one_head_which_the_code_knows(history: History, tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'new.sqlite'}")
+@histories
+def test_every_history_has_one_head_which_the_code_knows(history: History, engine: Engine) -> None:
     with writing(engine) as connection:
         assert ScriptDirectory.from_config(config(history, connection)).get_heads() == [HEADS[history]]
-    engine.dispose()
 
 
-@pytest.mark.parametrize("history", list(History))
-def test_every_migration_can_be_taken_back(history: History, tmp_path: Path) -> None:
-    from alembic import command
-
-    engine = open_engine(f"sqlite:///{tmp_path / 'new.sqlite'}")
+@histories
+def test_every_migration_can_be_taken_back(history: History, engine: Engine) -> None:
     upgrade(engine, history)
     with writing(engine) as connection:
         command.downgrade(config(history, connection), "base")
-    with reading(engine) as connection:
-        left = MetaData()
-        left.reflect(connection)
-        assert set(left.tables) == {"alembic_version"}
-    engine.dispose()
+        assert inspect(connection).get_table_names() == [version_table(connection, history)]
 
 
-def test_a_database_of_a_newer_fms_is_refused_and_named(tmp_path: Path) -> None:
-    open_router(tmp_path, 2).close()
-    engine = open_engine(f"sqlite:///{tmp_path / 'local1.sqlite'}")
+@histories
+def test_an_older_database_is_migrated_and_keeps_its_rows(history: History, engine: Engine) -> None:
+    kept = {History.CATALOG: "shard (name, url) VALUES ('a', 'b')", History.SHARD: "slot_owner VALUES (1, 'active', 1)"}
     with writing(engine) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = 's9999'"))
-    engine.dispose()
-    with pytest.raises(Fatal, match=r"local1\.sqlite: made by a newer fms \(revision s9999"):
-        open_router(tmp_path, 2)
+        command.upgrade(config(history, connection), f"{history[0]}0001")
+        connection.execute(text(f"INSERT INTO {kept[history]}"))
+    assert upgrade(engine, history)
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(text(kept[history].split()[0]))).scalar() == 1
 
 
-def test_a_file_that_is_no_database_is_refused_and_named(tmp_path: Path) -> None:
-    (tmp_path / CATALOG_FILE).write_bytes(b"no database at all" * 100)
-    with pytest.raises(Fatal, match=r"catalog\.sqlite: file is not a database"):
-        open_router(tmp_path, 2)
+@histories
+def test_a_database_of_a_newer_fms_is_refused_and_named(history: History, engine: Engine) -> None:
+    upgrade(engine, history)
+    set_revision(engine, history, "z9999")
+    with pytest.raises(
+        Fatal, match=r": made by a newer fms \(revision z9999, this one knows .0002\): upgrade fms"
+    ) as no:
+        upgrade(engine, history)
+    assert str(no.value).startswith(database_name(engine))
 
 
-def test_slots_are_dealt_once_however_many_shards_are_asked_for_later(tmp_path: Path) -> None:
-    open_router(tmp_path, 2).close()
-    router = open_router(tmp_path, 5)
-    router.check()
-    assert [shard.name for shard in router.all()] == ["local0", "local1"]
-    router.close()
+@histories
+def test_of_several_that_migrate_at_once_one_does_it(history: History, engine: Engine) -> None:
+    url = engine.url
+
+    def migrated(_number: int) -> bool:
+        with opened(url) as own:
+            return upgrade(own, history)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(migrated, range(4))) == [False, False, False, True]
+    assert current(engine, history) == HEADS[history]
 
 
-def test_a_first_start_that_was_cut_short_is_finished_by_the_next(tmp_path: Path) -> None:
-    open_router(tmp_path, 2).close()
-    catalog = open_engine(f"sqlite:///{tmp_path / CATALOG_FILE}")
-    with writing(catalog) as connection:
-        connection.execute(text("DELETE FROM slot_map"))
-        connection.execute(text("DELETE FROM shard"))
-    shard = open_engine(f"sqlite:///{tmp_path / 'local1.sqlite'}")
-    with writing(shard) as connection:
-        connection.execute(text("DELETE FROM slot_owner WHERE slot > 3000"))
-    catalog.dispose()
-    shard.dispose()
-    router = open_router(tmp_path, 2)
-    router.check()
-    router.close()
+def test_who_migrates_waits_for_who_does_it_already_and_finds_it_done(postgres: Databases) -> None:
+    url = postgres.new_database()
+    with opened(url) as first, opened(url) as second, ThreadPoolExecutor(1) as pool:
+        with writing(first) as connection:
+            lock_schema(connection)
+            later = pool.submit(upgrade, second, History.SHARD)
+            somebody_waits(url)
+            command.upgrade(config(History.SHARD, connection), "head")
+        assert later.result() is False
 
 
-def test_a_data_directory_can_be_moved(tmp_path: Path) -> None:
-    open_router(tmp_path / "here" / "data", 2).close()
-    (tmp_path / "here").rename(tmp_path / "there")
-    router = open_router(tmp_path / "there" / "data", 2)
-    router.check()
-    router.close()
+def test_a_migration_may_take_longer_than_a_statement_may(postgres: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fms.shards.postgres.STATEMENT_SECONDS", 0.1)
+    monkeypatch.setattr("fms.shards.postgres.ANSWER_SECONDS", 0.1)
+    with opened(postgres.new_database()) as engine, writing(engine) as connection:
+        lock_schema(connection)
+        assert connection.execute(text("SELECT pg_sleep(0.3)::text")).scalar() == ""
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == "10s"
 
 
-def test_revisions_are_told_of_every_database_and_nothing_is_made(tmp_path: Path) -> None:
-    assert revisions(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
-    open_router(tmp_path, 2).close()
-    shard = HEADS[History.SHARD]
-    assert revisions(tmp_path) == [
-        ("catalog.sqlite", HEADS[History.CATALOG], HEADS[History.CATALOG]),
-        ("local0.sqlite", shard, shard),
-        ("local1.sqlite", shard, shard),
-    ]
-
-
-def test_the_catalog_names_an_owner_for_every_slot(tmp_path: Path) -> None:
-    open_router(tmp_path, 3).close()
-    catalog = open_engine(f"sqlite:///{tmp_path / CATALOG_FILE}")
-    urls, owners = read_catalog(catalog)
-    catalog.dispose()
-    assert len(owners) == 4096
-    assert set(owners) == set(urls) == {"local0", "local1", "local2"}
-
-
-def test_every_table_that_grows_has_a_retention() -> None:
-    assert {retention.table.name for retention in RETENTIONS} == set(tables.alert.metadata.tables)
-
-
-def test_what_is_old_is_deleted_and_nothing_else(tmp_path: Path) -> None:
-    router = open_router(tmp_path, 1)
-    [shard] = router.all()
-    settings = load_settings(tmp_path)
-    made = alert()
-    with writing(shard.engine) as connection:
-        for day, handed_over in ((0, 1), (1, 0), (40, 1)):
-            late = change(price=100, observed_at=MONDAY + day * DAY_MS)
-            firing = Outcome(made, made.state, [Firing(late, 100, 100, unusual=False)])
-            [message] = write_firings(connection, [firing], MINT, evaluated=False)
-            mark = tables.outbox.update().where(tables.outbox.c.id == message.notification_id)
-            connection.execute(mark.values(handed_over=handed_over))
-    deleted = maintain(router, settings, MONDAY + 41 * DAY_MS)
-    assert deleted["outbox"] == 1
-    with reading(shard.engine) as connection:
-        kept = connection.execute(select(tables.outbox.c.observed_at).order_by(tables.outbox.c.observed_at)).scalars()
-        assert list(kept) == [MONDAY + DAY_MS, MONDAY + 40 * DAY_MS], "what was not handed over is kept"
-    router.close()
-
-
-def test_a_shard_whose_file_is_missing_is_refused_and_named(tmp_path: Path) -> None:
-    open_router(tmp_path, 2).close()
-    (tmp_path / "local1.sqlite").unlink()
-    with pytest.raises(Fatal, match=r"local1\.sqlite: the database of shard local1 is missing"):
-        open_router(tmp_path, 2)
-    assert not (tmp_path / "local1.sqlite").exists()
+def test_the_catalog_may_live_in_the_database_of_a_shard(postgres: Databases) -> None:
+    with opened(postgres.new_database()) as engine:
+        assert [upgrade(engine, history) for history in History] == [True, True]
+        assert [current(engine, history) for history in History] == [HEADS[history] for history in History]
 
 
 def test_a_database_that_cannot_be_opened_stops_and_does_not_wait(tmp_path: Path) -> None:
     (tmp_path / "odd.sqlite").mkdir()
     engine = open_engine(f"sqlite:///{tmp_path / 'odd.sqlite'}")
     with pytest.raises(Fatal, match=r"odd\.sqlite: unable to open"):
-        current(engine)
+        current(engine, History.SHARD)
     engine.dispose()

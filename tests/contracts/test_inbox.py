@@ -34,7 +34,7 @@ def test_two_revisions_handed_over_at_once_are_the_later_one(town: Town) -> None
     assert town.notifications.hand_over(messages) == 1
     [row] = town.notifications.all()
     assert (row.message.revision, row.message.fare.price) == (2, 30_000)
-    assert town.notifications.waiting() == []
+    assert list(town.notifications.waiting()) == []
 
 
 def test_an_older_revision_that_comes_late_changes_nothing(town: Town) -> None:
@@ -48,9 +48,10 @@ def test_an_older_revision_that_comes_late_changes_nothing(town: Town) -> None:
 def test_a_message_that_was_never_handed_over_is_found_by_the_sweep(town: Town) -> None:
     town.add()
     town.match.process(change_batch([change(FELL, 90_000, price=39_000)]))
+    town.notify.sweep()
     town.notify.deliver(MONDAY)
     assert town.statuses() == [("mine", "sent")]
-    assert town.notifications.waiting() == []
+    assert list(town.notifications.waiting()) == []
 
 
 def test_the_best_fare_is_shown_also_if_another_one_fired(town: Town) -> None:

@@ -1,13 +1,11 @@
 """Alerts of some users, a book set by hand, and the two stages around the outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from fms.db.alerts import AlertRows
-from fms.db.local import open_router
 from fms.db.matching import SqlAlertLedger
 from fms.db.notifications import SqlNotifications
 from fms.db.users import Users
@@ -18,6 +16,7 @@ from fms.model.evaluation import KnownFare, evaluate
 from fms.model.fare import Fare
 from fms.model.notification import Notification, OutboxBatch, Push
 from fms.ports import Known, Outcome, Question
+from fms.shards.router import Router
 from fms.stages.match import Match
 from fms.stages.notify import Notify
 from tests.builders import MINT, alert, change, change_batch, series_of
@@ -25,12 +24,15 @@ from tests.builders import MINT, alert, change, change_batch, series_of
 
 @dataclass
 class FakeBook:
-    """A price book of fares set by hand."""
+    """A price book of fares set by hand, which can let something happen once before it answers."""
 
     fares: list[Fare] = field(default_factory=list)
     empty_dates: set[date] = field(default_factory=set)
+    meanwhile: Callable[[], object] = bool
 
     def known(self, questions: Sequence[Question]) -> list[Known]:
+        meanwhile, self.meanwhile = self.meanwhile, bool
+        meanwhile()
         return [self._known(question.od) for question in questions]
 
     def _known(self, od: str) -> Known:
@@ -58,8 +60,8 @@ class Heard:
 class Town:
     """Alerts of some users, a book, and the two stages around the outbox."""
 
-    def __init__(self, data: Path, shards: int) -> None:
-        self.router = open_router(data, shards)
+    def __init__(self, router: Router) -> None:
+        self.router = router
         self.rows = AlertRows(self.router, MINT, system_clock)
         self.users = Users(self.router, MINT, system_clock)
         self.book = FakeBook()

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
         sa.UniqueConstraint("user_id", "ref", name=op.f("uq_alert_user_id_ref")),
+        postgresql_with={"fillfactor": 80},
     )
     with op.batch_alter_table("alert", schema=None) as batch_op:
         batch_op.create_index(
@@ -92,7 +93,11 @@ def upgrade() -> None:
         sa.Column("first_day", sa.Integer(), nullable=False),
         sa.Column("last_day", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("alert_id", "month", name=op.f("pk_alert_window")),
+        postgresql_partition_by="LIST (month)",
     )
+    if op.get_context().dialect.name == "postgresql":
+        # Windows of months that have no partition of their own yet.
+        op.execute("CREATE TABLE alert_window_default PARTITION OF alert_window DEFAULT WITH (fillfactor = 80)")
     with op.batch_alter_table("alert_window", schema=None) as batch_op:
         batch_op.create_index(
             "ix_alert_window_match", ["market", "month", "trigger", "first_day", "last_day", "alert_id"], unique=False

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
+from fms.db.given import by_index, insert_rows, rows_by
 from fms.db.matching import alerts_by_id, write_states
-from fms.db.outbox import chunks, write_firings
+from fms.db.outbox import write_firings
 from fms.db.rows import alert_of, alert_values, window_rows
 from fms.db.tables import alert, alert_window
 from fms.errors import NotFound
@@ -22,6 +24,9 @@ from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
 """Evaluates alerts; the flag says whether it was resumed and keeps its threshold."""
+
+EVALUATED_AT_ONCE = 500
+"""Alerts in one transaction: for so long, and no longer, edits of them wait."""
 
 
 class AlertRows:
@@ -38,7 +43,7 @@ class AlertRows:
             with writing(shard.engine) as connection:
                 check_owned(connection, {slot_of_id(new.id) for new in some})
                 owed = {"created_at": self._clock(), "evaluate_at": self._clock(), "evaluate_resumed": False}
-                connection.execute(alert.insert(), [alert_values(new) | owed for new in some])
+                insert_rows(connection, alert, [alert_values(new) | owed for new in some])
 
     def get(self, alert_id: UUID) -> Alert:
         """One alert; raises NotFound."""
@@ -53,6 +58,7 @@ class AlertRows:
         found: dict[UUID, Alert] = {}
         for shard, some in self._router.split(ids, slot_of_id):
             with reading(shard.engine) as connection:
+                by_index(connection)
                 found |= alerts_by_id(connection, some)
         return found
 
@@ -79,19 +85,17 @@ class AlertRows:
         slot = slot_of_id(alert_id)
         with writing(self._router.of(slot).engine) as connection:
             check_owned(connection, [slot])
-            found = alerts_by_id(connection, [alert_id])
-            if not found:
-                raise NotFound(f"no alert {alert_id}")
-            edited = edit(found[alert_id])
-            if edited == found[alert_id]:
+            before = alert_of(_locked(connection, alert_id))
+            edited = edit(before)
+            if edited == before:
                 return edited
-            edited = replace(edited, version=found[alert_id].version + 1)
+            edited = replace(edited, version=before.version + 1)
             values = alert_values(edited)
             if owed or edited.paused:
                 # A paused alert owes nothing: it is evaluated when it is resumed.
                 since = None if edited.paused else self._clock()
                 values |= {"evaluate_at": since, "evaluate_resumed": resumed}
-                _drop_windows(connection, [alert_id])
+                _drop_windows(connection, alert_id)
             connection.execute(alert.update().where(alert.c.id == alert_id), values)
         return edited
 
@@ -100,40 +104,56 @@ class AlertRows:
         slot = slot_of_id(alert_id)
         with writing(self._router.of(slot).engine) as connection:
             check_owned(connection, [slot])
-            _drop_windows(connection, [alert_id])
-            if not connection.execute(delete(alert).where(alert.c.id == alert_id)).rowcount:
-                raise NotFound(f"no alert {alert_id}")
+            _locked(connection, alert_id)
+            _drop_windows(connection, alert_id)
+            connection.execute(delete(alert).where(alert.c.id == alert_id))
 
-    def evaluate_owed(self, judge: Judge) -> Iterator[list[Message]]:
-        """Do every evaluation that is owed, route by route; yields each transaction's outbox rows after its commit."""
+    def evaluate_owed(self, judge: Judge, *, before: int | None = None) -> Iterator[list[Message]]:
+        """Do the evaluations that are owed, route by route; yields each transaction's outbox rows after its commit.
+
+        Args:
+            judge: evaluates them.
+            before: only those owed since before this time, UTC ms: others may be at work on the newer ones.
+
+        What another process is evaluating or editing just now is left to it.
+        """
+        owed = select(alert.c.id).where(alert.c.evaluate_at.is_not(None)).order_by(alert.c.od, alert.c.id)
+        if before is not None:
+            owed = owed.where(alert.c.evaluate_at < before)
         for shard in self._router.all():
             with reading(shard.engine) as connection:
-                owed = select(alert.c.id).where(alert.c.evaluate_at.is_not(None)).order_by(alert.c.od, alert.c.id)
                 ids = connection.execute(owed).scalars().all()
-            for some in chunks(ids):
+            for start in range(0, len(ids), EVALUATED_AT_ONCE):
                 with writing(shard.engine) as connection:
-                    messages = self._evaluate_some(connection, some, judge)
+                    messages = self._evaluate_some(connection, ids[start : start + EVALUATED_AT_ONCE], judge)
                 yield messages
 
     def _evaluate_some(self, connection: Connection, ids: Sequence[UUID], judge: Judge) -> list[Message]:
+        check_owned(connection, {slot_of_id(alert_id) for alert_id in ids})
+        by_index(connection)
         # Another process may have evaluated, edited or deleted some of them since they were listed.
-        owed = select(alert.c.id, alert.c.evaluate_resumed).where(alert.c.id.in_(ids), alert.c.evaluate_at.is_not(None))
-        resumed = {row.id: row.evaluate_resumed for row in connection.execute(owed)}
-        found = alerts_by_id(connection, [alert_id for alert_id in ids if alert_id in resumed])
+        rows = rows_by(connection, alert, {"id": ids}, lock="SKIP")
+        found = {row.id: row for row in rows if row.evaluate_at is not None}
         if not found:
             return []
-        check_owned(connection, {slot_of_id(alert_id) for alert_id in found})
-        outcomes = judge([(one, resumed[one.id]) for one in found.values()])
-        write_states(connection, outcomes)
-        done = alert.update().where(alert.c.id == bindparam("row_id")).values(evaluate_at=None, evaluate_resumed=False)
-        connection.execute(done, [{"row_id": alert_id} for alert_id in found])
-        _drop_windows(connection, list(found))
+        owed = [found[alert_id] for alert_id in ids if alert_id in found]
+        outcomes = judge([(alert_of(row), row.evaluate_resumed) for row in owed])
+        write_states(connection, outcomes, evaluate_at=None, evaluate_resumed=False)
+        # Since it is owed an alert has no windows: nobody can have seen it.
         windows = [row for outcome in outcomes for row in window_rows(replace(outcome.alert, state=outcome.state))]
         if windows:
-            connection.execute(alert_window.insert(), windows)
+            insert_rows(connection, alert_window, windows)
         return write_firings(connection, outcomes, self._mint, evaluated=True)
 
 
-def _drop_windows(connection: Connection, ids: Sequence[UUID]) -> None:
-    for some in chunks(ids):
-        connection.execute(delete(alert_window).where(alert_window.c.alert_id.in_(some)))
+def _locked(connection: Connection, alert_id: UUID) -> Row[Any]:
+    """The alert as it is now, and stays until this transaction ends; raises NotFound."""
+    # SQLite has one writer at a time, and knows no locks of rows.
+    row = connection.execute(select(alert).where(alert.c.id == alert_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(f"no alert {alert_id}")
+    return row
+
+
+def _drop_windows(connection: Connection, alert_id: UUID) -> None:
+    connection.execute(delete(alert_window).where(alert_window.c.alert_id == alert_id))

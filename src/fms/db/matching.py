@@ -1,17 +1,17 @@
 """Match's view of the alerts: which of them may concern a batch of changes, and the one transaction that fires them."""
 
-import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection
 
-from fms.db.outbox import chunks, write_firings
-from fms.db.rows import alert_of, state_values, window_trigger
-from fms.db.tables import alert, alert_window, signed
-from fms.model.alert import Alert, month_of
-from fms.model.clock import date_of
+from fms.db.candidates import candidate_ids
+from fms.db.given import by_index, rows_by, update_rows
+from fms.db.outbox import write_firings
+from fms.db.rows import alert_of, months_of, state_values, window_trigger
+from fms.db.tables import alert, alert_window
+from fms.model.alert import Alert
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
@@ -19,28 +19,6 @@ from fms.ports import Outcome, Probe
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import check_owned
 from fms.shards.router import Router, Shard
-
-# One seek per wish on the covering index. CROSS JOIN keeps the planner from turning the loop inside out;
-# MATERIALIZED has the JSON taken apart once a wish, not once a window.
-_WISHING = text(
-    "WITH wish (market, month, day, price) AS MATERIALIZED"
-    " (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:wishes))"
-    " SELECT DISTINCT w.alert_id FROM wish CROSS JOIN alert_window AS w INDEXED BY ix_alert_window_match"
-    " WHERE w.market = wish.market AND w.month = wish.month AND w.trigger >= wish.price"
-    " AND w.first_day <= wish.day AND w.last_day >= wish.day"
-).columns(alert_id=alert_window.c.alert_id.type)
-_HELD = text(
-    "SELECT DISTINCT a.id FROM json_each(:holders) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_holder"
-    " WHERE a.holder = j.value"
-).columns(id=alert.c.id.type)
-_DEPARTED = text(
-    "SELECT a.id FROM json_each(:days) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_od_departed"
-    " WHERE a.od = j.value ->> 0 AND a.holder_departure < j.value ->> 1 AND a.holder IS NOT NULL"
-).columns(id=alert.c.id.type)
-_ON_PAGES = text(
-    "SELECT a.id FROM json_each(:pages) AS j CROSS JOIN alert AS a INDEXED BY ix_alert_od_departed"
-    " WHERE a.od = j.value ->> 0 AND a.holder_departure = j.value ->> 1 AND a.holder IS NOT NULL"
-).columns(id=alert.c.id.type)
 
 
 class SqlAlertLedger:
@@ -55,8 +33,9 @@ class SqlAlertLedger:
         found: list[Alert] = []
         for shard, part in self._parts(probe):
             with reading(shard.engine) as connection:
-                found += alerts_by_id(connection, sorted(_ids(connection, part))).values()
-        return [alert for alert in found if not alert.paused]
+                ids = candidate_ids(connection, part)
+                found += map(alert_of, rows_by(connection, alert, {"id": ids}) if ids else ())
+        return sorted((one for one in found if not one.paused), key=lambda one: one.id.int)
 
     def _parts(self, probe: Probe) -> Iterator[tuple[Shard, Probe]]:
         for shard, ods in self._router.split({od for od, _ in probe.days}, slot_of_od):
@@ -73,56 +52,47 @@ class SqlAlertLedger:
         for shard, some in self._router.split(outcomes, lambda outcome: slot_of_id(outcome.alert.id)):
             with writing(shard.engine) as connection:
                 check_owned(connection, {slot_of_id(outcome.alert.id) for outcome in some})
-                versions = _versions(connection, [outcome.alert.id for outcome in some])
+                by_index(connection)
+                versions = _locked_versions(connection, [outcome.alert.id for outcome in some])
+                # Whoever writes an alert raises its version: the same version means the same trigger and holder.
                 same = [outcome for outcome in some if versions.get(outcome.alert.id) == outcome.alert.version]
                 write_states(connection, same)
+                _move_windows(connection, same)
                 messages += write_firings(connection, same, self._mint, evaluated=False)
-                lost = sorted({o.alert.id for o in some} - {o.alert.id for o in same})
-                changed += alerts_by_id(connection, [alert_id for alert_id in lost if alert_id in versions]).values()
+                lost = versions.keys() - {outcome.alert.id for outcome in same}
+                changed += alerts_by_id(connection, sorted(lost)).values()
         return messages, changed
 
 
-@lru_cache(maxsize=4096)
-def _month(day: int) -> int:
-    return month_of(date_of(day))
+def _locked_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The alerts' versions, which stay as they are until this transaction ends.
 
-
-def _ids(connection: Connection, probe: Probe) -> set[UUID]:
-    wishes = [(signed(market), _month(day), day, price) for _, market, day, price in probe.wishes]
-    found = set(connection.execute(_WISHING, {"wishes": json.dumps(wishes)}).scalars())
-    holders = [signed(series) for _, series in probe.holders]
-    found.update(connection.execute(_HELD, {"holders": json.dumps(holders)}).scalars())
-    found.update(connection.execute(_DEPARTED, {"days": json.dumps(list(probe.days))}).scalars())
-    if probe.pages:
-        found.update(connection.execute(_ON_PAGES, {"pages": json.dumps(list(probe.pages))}).scalars())
-    return found
-
-
-def _versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Of those that match may see: a paused alert is none of its business, nor one that is to be evaluated first."""
-    query = select(alert.c.id, alert.c.version).where(alert.c.paused.is_(False), alert.c.evaluate_at.is_(None))
-    return {
-        row.id: row.version for some in chunks(ids) for row in connection.execute(query.where(alert.c.id.in_(some)))
-    }
+    A paused alert is none of match's business, nor one that is to be evaluated first: they are left out.
+    """
+    rows = rows_by(connection, alert, {"id": ids}, ("id", "version", "paused", "evaluate_at"), lock="WAIT")
+    return {row.id: row.version for row in rows if not row.paused and row.evaluate_at is None}
 
 
 def alerts_by_id(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Alert]:
-    """The alerts by id, in the order of ``ids``; those that are not there are left out."""
-    rows = [row for some in chunks(ids) for row in connection.execute(select(alert).where(alert.c.id.in_(some)))]
-    found = {row.id: alert_of(row) for row in rows}
+    """The alerts by id, in the order of ``ids`` (no two alike); those that are not there are left out."""
+    found = {row.id: alert_of(row) for row in rows_by(connection, alert, {"id": ids})}
     return {alert_id: found[alert_id] for alert_id in ids if alert_id in found}
 
 
-def write_states(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Write new states, raise versions, and let the windows follow the trigger."""
-    if not outcomes:
-        return
-    states = [
-        state_values(outcome.state) | {"row_id": outcome.alert.id, "version": outcome.alert.version + 1}
+def write_states(connection: Connection, outcomes: Sequence[Outcome], **more: Any) -> None:
+    """Write new states and raise versions; ``more``: further columns. The caller has locked the alerts."""
+    if outcomes:
+        states = [state_values(outcome.state) | {"id": outcome.alert.id} | more for outcome in outcomes]
+        update_rows(connection, alert, states, also="version = alert.version + 1")
+
+
+def _move_windows(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Let the windows follow the trigger."""
+    windows = [
+        {"alert_id": outcome.alert.id, "month": month, "trigger": window_trigger(outcome.state)}
         for outcome in outcomes
+        if outcome.state.trigger != outcome.alert.state.trigger
+        for month in months_of(outcome.alert)
     ]
-    connection.execute(alert.update().where(alert.c.id == bindparam("row_id")), states)
-    moved = [o for o in outcomes if o.state.trigger != o.alert.state.trigger]
-    if moved:
-        windows = [{"row_id": o.alert.id, "trigger": window_trigger(o.state)} for o in moved]
-        connection.execute(alert_window.update().where(alert_window.c.alert_id == bindparam("row_id")), windows)
+    if windows:
+        update_rows(connection, alert_window, windows, key=("alert_id", "month"))

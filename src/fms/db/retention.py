@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists
 
+from fms.db.partitions import drop_partitions
 from fms.db.tables import alert, alert_window, notification, outbox, push, user_account
+from fms.model.alert import month_of
 from fms.model.clock import DAY_MS, date_of
 from fms.model.notification import OPEN
 from fms.settings import Settings
-from fms.shards.engine import writing
+from fms.shards.catalog import shard as shard_table
+from fms.shards.catalog import slot_map, worker_report
+from fms.shards.engine import take_time, writing
 from fms.shards.ownership import slot_owner
 from fms.shards.router import Router
 
@@ -21,7 +25,7 @@ class Retention:
     """What becomes of a table's rows.
 
     Attributes:
-        table: of a shard.
+        table: of a shard, or of the catalog.
         rule: in words.
         old: given the newest time known (UTC ms) and the settings, which rows go; None: none ever.
     """
@@ -50,17 +54,20 @@ def _pushed_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
 
 
 def _orphaned(_now: int, _settings: Settings) -> ColumnElement[bool]:
-    return alert_window.c.alert_id.not_in(select(alert.c.id))
+    return ~exists().where(alert.c.id == alert_window.c.alert_id)
 
 
 RETENTIONS = (
     Retention(alert, "keep_expired_alerts_days after the last departure wanted", _expired_long_ago),
-    Retention(alert_window, "as long as its alert", _orphaned),
+    Retention(alert_window, "as long as its alert, and in PostgreSQL as its month: see drop_past_months", _orphaned),
     Retention(outbox, "keep_outbox_days after the observation, once handed over", _handed_over_long_ago),
     Retention(notification, "keep_notifications_days after the observation, once its fate is decided", _told_long_ago),
     Retention(push, "keep_outbox_days after it was told", _pushed_long_ago),
     Retention(user_account, "for ever"),
     Retention(slot_owner, "for ever: one row per slot"),
+    Retention(shard_table, "for ever"),
+    Retention(slot_map, "for ever: one row per slot"),
+    Retention(worker_report, "until the next report: one row per stage and partition"),
 )
 """In the order in which they are applied."""
 
@@ -70,16 +77,21 @@ def maintain(router: Router, settings: Settings, now: int) -> dict[str, int]:
 
     ``now``, in UTC ms, is the newest time that the site knows, not the clock's: a replay of last year keeps its rows.
     """
-    deleted: dict[str, int] = {}
+    deleted = {retention.table.name: 0 for retention in RETENTIONS if retention.old}
     for shard in router.all():
         with writing(shard.engine) as connection:
+            take_time(connection)
             for retention in RETENTIONS:
-                name = retention.table.name
-                deleted[name] = deleted.get(name, 0) + _apply(connection, retention, now, settings)
+                if retention.old:
+                    rows = delete(retention.table).where(retention.old(now, settings))
+                    deleted[retention.table.name] += connection.execute(rows).rowcount
     return deleted
 
 
-def _apply(connection: Connection, retention: Retention, now: int, settings: Settings) -> int:
-    if retention.old is None:
-        return 0
-    return connection.execute(delete(retention.table).where(retention.old(now, settings))).rowcount
+def drop_past_months(router: Router, settings: Settings, now: int) -> int:
+    """Drop the windows of months that ended keep_expired_alerts_days ago, whole partitions; answers how many.
+
+    ``now`` as for ``maintain``.
+    """
+    first_kept = month_of(date_of(now // DAY_MS - settings.keep_expired_alerts_days))
+    return sum(len(drop_partitions(shard.engine, first_kept)) for shard in router.all())

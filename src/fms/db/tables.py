@@ -42,6 +42,8 @@ user_account = Table(
     Column("snoozed_until", BigInteger),
     Column("version", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("leased_by", Text),  # the worker that is telling this user
+    Column("leased_until", BigInteger),
     Index(None, "slot"),
 )
 
@@ -93,6 +95,7 @@ alert = Table(
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("user_id", "ref"),
     Index(None, "slot"),
+    postgresql_with={"fillfactor": 80},
 )
 _holding = alert.c.holder.is_not(None)
 Index("ix_alert_holder", alert.c.holder, sqlite_where=_holding, postgresql_where=_holding)
@@ -112,6 +115,8 @@ alert_window = Table(
     Column("last_day", Integer, nullable=False),
     # Everything that match asks of a window is in its index, so that the table itself is never visited.
     Index("ix_alert_window_match", "market", "month", "trigger", "first_day", "last_day", "alert_id"),
+    # Past months are dropped, not deleted: see partitions.py.
+    postgresql_partition_by="LIST (month)",
 )
 
 
@@ -167,6 +172,8 @@ notification = Table(
     Index("ix_notification_user", "user_id", "alert_id"),
     Index("ix_notification_status", "status", "user_id"),
 )
+_held_back = notification.c.release_at.is_not(None)
+Index("ix_notification_release", notification.c.release_at, sqlite_where=_held_back, postgresql_where=_held_back)
 
 push = Table(
     "push",

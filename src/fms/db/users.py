@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select
 
-from fms.db.outbox import chunks
+from fms.db.given import insert_rows
 from fms.db.tables import user_account
 from fms.errors import NotFound
 from fms.model.clock import Clock
@@ -47,12 +47,12 @@ class Users:
         slot = slot_of_user(email)
         with writing(self._router.of(slot).engine) as connection:
             check_owned(connection, [slot])
-            # Somebody may have been quicker between the question and this transaction.
+            made = User(self._mint.new(slot), email)
+            row = {name: getattr(made, name) for name in _FIELDS} | {"slot": slot, "created_at": self._clock()}
+            # Somebody may have been quicker, and may only now be committing: then theirs is read.
+            insert_rows(connection, user_account, [row], "ON CONFLICT (email) DO NOTHING")
             found = _by_email(connection, email)
-            if found is None:
-                found = User(self._mint.new(slot), email)
-                row = {name: getattr(found, name) for name in _FIELDS}
-                connection.execute(user_account.insert(), row | {"slot": slot, "created_at": self._clock()})
+        assert found is not None  # noqa: S101  # written by us or by somebody else
         return found
 
     def change(self, user: User) -> None:
@@ -73,11 +73,7 @@ def user_of(row: Row[Any]) -> User:
     return User(**{name: getattr(row, name) for name in _FIELDS})
 
 
-def users_by_id(connection: Connection, ids: list[UUID]) -> dict[UUID, User]:
-    """The users by id."""
-    rows = [
-        row
-        for some in chunks(ids)
-        for row in connection.execute(select(user_account).where(user_account.c.id.in_(some)))
-    ]
-    return {row.id: user_of(row) for row in rows}
+def user_by_id(connection: Connection, user_id: UUID) -> User | None:
+    """One user; None: not there."""
+    row = connection.execute(select(user_account).where(user_account.c.id == user_id)).one_or_none()
+    return None if row is None else user_of(row)

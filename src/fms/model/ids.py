@@ -31,6 +31,11 @@ class IdMint:
         return UUID(int=self._ms << 80 | 0x7 << 76 | slot << 64 | 0b10 << 62 | tail)
 
 
+def first_id(ms: int) -> UUID:
+    """What sorts before every id made at ``ms`` (UTC) or later, and after all others."""
+    return UUID(int=ms << 80)
+
+
 def slot_of_id(value: UUID) -> int:
     """The slot named by an id that fms made; raises Invalid for any other UUID."""
     if value.version != 7:

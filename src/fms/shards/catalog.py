@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import CheckConstraint, Column, Engine, ForeignKey, MetaData, SmallInteger, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Engine,
+    ForeignKey,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    select,
+)
 
 from fms.model.route import SLOTS
 from fms.shards.engine import reading, writing
@@ -24,6 +35,18 @@ slot_map = Table(
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
     Column("shard", Text, ForeignKey("shard.name", name="fk_slot_map_shard"), nullable=False),
     CheckConstraint("slot BETWEEN 0 AND 4095", name="slot"),
+)
+
+worker_report = Table(
+    "worker_report",
+    CATALOG,
+    Column("stage", Text, primary_key=True),
+    Column("partition", SmallInteger, primary_key=True, autoincrement=False),
+    Column("worker", Text, nullable=False),  # the one that is active on the partition
+    Column("reported_at", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),  # since it became active
+    Column("rows", BigInteger, nullable=False),
+    Column("published_at", BigInteger),  # when the last message that it took was published
 )
 
 

@@ -1,33 +1,43 @@
-"""SQL databases behind URLs, opened one way: explicit transactions, and on SQLite writers that queue at their start."""
+"""SQL databases behind URLs, opened one way: explicit transactions, time limits, and errors of ours."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from fms.errors import Fatal, FmsError, Transient
+from fms.errors import FmsError
 from fms.model.batch import first_line
+from fms.shards.failures import outcome
+from fms.shards.urls import parse_url, shown
 
 BUSY_SECONDS = 20
 """How long a SQLite writer waits for another one before it gives up."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str | URL) -> Engine:
     """An engine for ``url``: ``sqlite:///…``, ``postgresql://…`` or ``postgres://…``. Nothing is connected yet."""
-    kind, _, rest = url.partition(":")
-    if kind in ("postgres", "postgresql", "postgresql+psycopg2"):
-        # The bare scheme would mean another driver to SQLAlchemy.
-        return create_engine(f"postgresql+psycopg2:{rest}", pool_size=2, pool_pre_ping=True)
-    if kind != "sqlite":
-        raise Fatal(f"this kind of database is not supported: {kind}")
-    engine = create_engine(url, poolclass=QueuePool, pool_size=2, connect_args={"timeout": BUSY_SECONDS})
+    parsed = parse_url(url) if isinstance(url, str) else url
+    if parsed.get_backend_name() == "postgresql":
+        from fms.shards.postgres import postgres_engine  # a site of files needs no driver
+
+        return postgres_engine(parsed)
+    engine = create_engine(parsed, poolclass=QueuePool, pool_size=2, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
     return engine
+
+
+@contextmanager
+def opened(url: str | URL) -> Iterator[Engine]:
+    """An engine for the length of the block."""
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:
@@ -51,11 +61,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"fms_reading": True},
+    # All statements see one moment, as they do on SQLite.
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that only reads; raises Transient or Fatal."""
-    with _translated(engine), engine.connect().execution_options(fms_reading=True) as connection, connection.begin():
+    """One transaction that only reads, all of it as of one moment; raises Transient or Fatal."""
+    options = _READING[engine.dialect.name]
+    with _translated(engine), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+
+
+def take_time(connection: Connection) -> None:
+    """Lift the time limits of this transaction but for locks: a migration or a clean-up takes as long as it takes."""
+    if connection.dialect.name == "postgresql":
+        from fms.shards.postgres import be_endlessly_patient
+
+        be_endlessly_patient(connection)
 
 
 @contextmanager
@@ -65,11 +91,9 @@ def _translated(engine: Engine) -> Iterator[None]:
     except FmsError:
         raise
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        # Two writers of the same thing: whoever comes second finds it when it tries again.
-        again = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or isinstance(error, IntegrityError)
-        raise (Transient if again else Fatal)(f"{_name(engine)}: {first_line(error.orig or error)}") from error
+        raise outcome(error)(f"{database_name(engine)}: {first_line(error.orig or error)}") from error
 
 
-def _name(engine: Engine) -> str:
-    return engine.url.database or engine.url.render_as_string(hide_password=True)
+def database_name(engine: Engine) -> str:
+    """What people know a database by: the file, or the URL without its password."""
+    return (engine.url.database if engine.dialect.name == "sqlite" else None) or shown(engine.url)

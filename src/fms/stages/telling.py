@@ -93,12 +93,13 @@ def _told_this(row: Notification, earlier: Notification) -> bool:
 
 def _best_now(row: Notification, alert: Alert, known: Known, now: int) -> KnownFare | None:
     message = row.message
-    fares = wanted(alert, known.fares, now)
+    fares = wanted(alert, (one for one in known.fares if one.series not in known.doubted), now)
     if fares and fares[0].fare.price <= message.trigger:
         return fares[0]
     day = message.fare.departure_date
-    # A date without a page is unknown, not sold out: say what was seen, and when.
-    return None if day in known.dates or day < date_of(utc_day(now)) else KnownFare(message.series, message.fare)
+    # A fare of a page that is missing or may have forgotten is unknown, not gone: say what was seen, and when.
+    is_known = day in known.dates and message.series not in known.doubted
+    return None if is_known or day < date_of(utc_day(now)) else KnownFare(message.series, message.fare)
 
 
 def _cooling_until(last: Notification, price: int, now: int) -> int | None:

@@ -1,0 +1,1 @@
+"""Alerts, users and inboxes in memory, without SQL: for tests, simulations and trials that keep nothing."""

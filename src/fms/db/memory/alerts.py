@@ -1,0 +1,90 @@
+"""Alerts in memory as their owners see them: made, found, changed and deleted; and the evaluations that this owes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from fms.db.memory.shard import MemoryShard, Owed
+from fms.errors import NotFound, Transient
+from fms.model.alert import Alert
+from fms.model.clock import Clock
+from fms.model.ids import IdMint
+from fms.model.notification import Message
+
+if TYPE_CHECKING:
+    from fms.db.alerts import Judge
+
+
+class MemoryAlertRows:
+    """The alerts of a shard in memory; as ``fms.db.alerts.AlertRows``."""
+
+    def __init__(self, shard: MemoryShard, mint: IdMint, clock: Clock) -> None:
+        self._shard = shard
+        self._mint = mint
+        self._clock = clock
+
+    def add(self, alerts: Sequence[Alert]) -> None:
+        """Write new alerts, all or none; their evaluation is owed. Raises Transient if a user has one called so."""
+        taken = {(one.user_id, one.ref) for one in self._shard.alerts.values()}
+        names = [(one.user_id, one.ref) for one in alerts]
+        if taken.intersection(names) or len(set(names)) < len(names):
+            raise Transient("somebody else wrote an alert of that name")
+        for new in alerts:
+            self._shard.alerts[new.id] = new
+            self._shard.owed[new.id] = Owed(self._clock(), resumed=False)
+
+    def get(self, alert_id: UUID) -> Alert:
+        """One alert; raises NotFound."""
+        if alert_id not in self._shard.alerts:
+            raise NotFound(f"no alert {alert_id}")
+        return self._shard.alerts[alert_id]
+
+    def many(self, ids: Sequence[UUID]) -> dict[UUID, Alert]:
+        """The alerts by id; those that are not there are left out."""
+        return {alert_id: self._shard.alerts[alert_id] for alert_id in ids if alert_id in self._shard.alerts}
+
+    def all(self, user_id: UUID | None = None) -> list[Alert]:
+        """All alerts, or one user's, by id."""
+        found = [one for one in self._shard.alerts.values() if user_id is None or one.user_id == user_id]
+        return sorted(found, key=lambda one: one.id)
+
+    def change(
+        self, alert_id: UUID, edit: Callable[[Alert], Alert], *, resumed: bool = False, owed: bool = True
+    ) -> Alert:
+        """Rewrite one alert; see ``AlertRows``."""
+        before = self.get(alert_id)
+        edited = edit(before)
+        if edited == before:
+            return edited
+        edited = self._shard.alerts[alert_id] = replace(edited, version=before.version + 1)
+        if edited.paused:
+            # It is evaluated when it is resumed.
+            self._shard.owed.pop(alert_id, None)
+        elif owed:
+            self._shard.owed[alert_id] = Owed(self._clock(), resumed)
+        return edited
+
+    def delete(self, alert_id: UUID) -> None:
+        """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more."""
+        self.get(alert_id)
+        del self._shard.alerts[alert_id]
+        self._shard.owed.pop(alert_id, None)
+
+    def evaluate_owed(self, judge: "Judge", *, before: int | None = None) -> Iterator[list[Message]]:
+        """Do the evaluations that are owed; see ``AlertRows``."""
+        listed = [key for key, one in self._shard.owed.items() if before is None or one.since < before]
+        ids = [alert_id for alert_id in listed if alert_id not in self._shard.evaluating]
+        if ids:
+            yield self._evaluate_some(sorted(ids, key=lambda key: (self._shard.alerts[key].criteria.od, key)), judge)
+
+    def _evaluate_some(self, ids: Sequence[UUID], judge: "Judge") -> list[Message]:
+        self._shard.evaluating.update(ids)
+        try:
+            outcomes = judge([(self._shard.alerts[key], self._shard.owed[key].resumed) for key in ids])
+            self._shard.write_states(outcomes)
+            for alert_id in ids:
+                del self._shard.owed[alert_id]
+            return self._shard.write_firings(outcomes, self._mint, evaluated=True)
+        finally:
+            self._shard.evaluating.difference_update(ids)

@@ -1,0 +1,103 @@
+"""How long rows are kept: one rule per table, applied to shards of both kinds."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from fms.db import tables
+from fms.db.migrate import History, upgrade
+from fms.db.outbox import write_firings
+from fms.db.partitions import make_partitions, rows_in_default
+from fms.db.retention import RETENTIONS, drop_past_months, maintain
+from fms.db.rows import alert_values, window_rows
+from fms.model.alert import Alert
+from fms.model.clock import DAY_MS
+from fms.model.fold import Firing
+from fms.ports import Outcome
+from fms.settings import Settings, load_settings
+from fms.shards.catalog import CATALOG
+from fms.shards.engine import opened, reading, writing
+from fms.shards.router import Router, Shard
+from tests.builders import MINT, MONDAY, alert, change, criteria
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shard]:
+    url = f"sqlite:///{tmp_path / 'one.sqlite'}"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").new_database()
+    with opened(url) as engine:
+        upgrade(engine, History.SHARD)
+        yield Shard("one", engine)
+
+
+@pytest.fixture
+def router(shard: Shard) -> Router:
+    return Router({"one": shard}, ["one"] * 4096)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(tmp_path)
+
+
+def add(shard: Shard, *alerts: Alert, of_another: bool = False) -> None:
+    """Write alerts with their windows; or only the windows."""
+    owed = {"created_at": 0, "evaluate_resumed": False}
+    with writing(shard.engine) as connection:
+        if not of_another:
+            connection.execute(tables.alert.insert(), [alert_values(one) | owed for one in alerts])
+        connection.execute(tables.alert_window.insert(), [row for one in alerts for row in window_rows(one)])
+
+
+def test_every_table_that_grows_has_a_retention() -> None:
+    assert [one.table for one in RETENTIONS if one.table.metadata is CATALOG]
+    tabled = {*tables.alert.metadata.tables.values(), *CATALOG.tables.values()}
+    assert {retention.table for retention in RETENTIONS} == tabled
+
+
+def test_what_is_old_is_deleted_and_nothing_else(shard: Shard, router: Router, settings: Settings) -> None:
+    made = alert()
+    with writing(shard.engine) as connection:
+        for day, handed_over in ((0, 1), (1, 0), (40, 1)):
+            late = change(price=100, observed_at=MONDAY + day * DAY_MS)
+            firing = Outcome(made, made.state, [Firing(late, 100, 100, unusual=False)])
+            [message] = write_firings(connection, [firing], MINT, evaluated=False)
+            mark = tables.outbox.update().where(tables.outbox.c.id == message.notification_id)
+            connection.execute(mark.values(handed_over=handed_over))
+    deleted = maintain(router, settings, MONDAY + 41 * DAY_MS)
+    assert deleted == dict.fromkeys(deleted, 0) | {"outbox": 1}
+    with reading(shard.engine) as connection:
+        kept = connection.execute(select(tables.outbox.c.observed_at).order_by(tables.outbox.c.observed_at)).scalars()
+        assert list(kept) == [MONDAY + DAY_MS, MONDAY + 40 * DAY_MS], "what was not handed over is kept"
+
+
+def test_windows_go_with_their_alerts(shard: Shard, router: Router, settings: Settings) -> None:
+    stays, expired, gone = (
+        alert(),
+        alert(criteria=criteria(depart_from=date(2026, 1, 1), depart_to=date(2026, 2, 1))),
+        alert(),
+    )
+    add(shard, stays, expired)
+    add(shard, gone, of_another=True)
+    deleted = maintain(router, settings, MONDAY)
+    assert (deleted["alert"], deleted["alert_window"]) == (0, 1)
+    deleted = maintain(router, settings, MONDAY + 100 * DAY_MS)
+    assert (deleted["alert"], deleted["alert_window"]) == (1, 2)
+    with reading(shard.engine) as connection:
+        assert set(connection.execute(select(tables.alert_window.c.alert_id)).scalars()) == {stays.id}
+
+
+def test_months_long_past_are_dropped_whole(shard: Shard, router: Router, settings: Settings) -> None:
+    make_partitions(shard.engine, date(2026, 10, 1), months=3)
+    add(shard, alert(criteria=criteria(depart_from=date(2026, 10, 1), depart_to=date(2027, 2, 1))))
+    assert drop_past_months(router, settings, MONDAY) == 0
+    year = settings.keep_expired_alerts_days * DAY_MS
+    dropped = drop_past_months(router, settings, MONDAY + year)
+    with reading(shard.engine) as connection:
+        left = len(connection.execute(select(tables.alert_window)).all())
+    parted = shard.engine.dialect.name == "postgresql"
+    assert (dropped, left, rows_in_default(shard.engine)) == ((1, 4, 1) if parted else (0, 5, 0))
