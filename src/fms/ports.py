@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from fms.errors import Transient
 from fms.model.alert import Alert, AlertState
 from fms.model.batch import Batch
 from fms.model.evaluation import KnownFare
@@ -32,10 +33,26 @@ class Stage(Protocol[In_contra, Out_co]):
         ...
 
 
-class PageStore(Protocol):
-    """Pages of the price book by key (``JFK-LHR:2026-12-01``), guarded by one version per partition."""
+class Version(NamedTuple):
+    """What a partition of the price book was when it was read.
 
-    def get(self, partition: int, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    Attributes:
+        incarnation: of the store's memory, 32 bits. A store that may forget what was put, or go back to an older state,
+            has another one afterwards, as Redis after a restart; 0: the store keeps whatever was put.
+        number: raised by every put.
+    """
+
+    incarnation: int
+    number: int
+
+
+class PageStore(Protocol):
+    """Pages of the price book by key (``JFK-LHR:2026-12-01``), guarded by one version per partition.
+
+    A key lives in the partition of its O&D (``fms.model.route.partition_of_od``).
+    """
+
+    def get(self, partition: int, keys: Sequence[str]) -> tuple[Version, list[bytes | None]]:
         """The partition's version, and the pages in the order of ``keys`` (None: not there), as of that version."""
         ...
 
@@ -44,13 +61,26 @@ class PageStore(Protocol):
         ...
 
     def put(
-        self, partition: int, version: int, pages: Mapping[str, bytes | None], descriptions: Mapping[str, bytes | None]
+        self,
+        partition: int,
+        version: Version,
+        pages: Mapping[str, bytes | None],
+        descriptions: Mapping[str, bytes | None],
+        newest: int | None = None,
     ) -> bool:
-        """Write (None: delete) all at once and raise the version, if it still is ``version``; else write nothing."""
+        """Write (None: delete) all at once and raise the version, if it still is ``version``; else write nothing.
+
+        ``newest``: an observation, UTC ms; ``newest()`` is not older from then on. Raises Transient if it cannot be
+        known whether anything was written: read again.
+        """
         ...
 
     def keys(self, od: str | None = None) -> Iterator[str]:
         """The keys of all pages, or of one O&D's, in order."""
+        ...
+
+    def newest(self) -> int:
+        """The newest observation that was ever put, UTC ms; 0: none. By it a replay tells, and it never runs back."""
         ...
 
 
@@ -78,11 +108,13 @@ class Known:
 
     Attributes:
         fares: the believed fares asked for.
-        dates: departure dates that have a page (a date without one is unknown, not sold out).
+        dates: departure dates that have a page which can be trusted (any other is unknown, not sold out).
+        doubted: series of those dates, at any price, that may have changed while the book forgot.
     """
 
     fares: Sequence[KnownFare]
     dates: frozenset[date]
+    doubted: frozenset[int] = frozenset()
 
 
 class KnownFares(Protocol):
@@ -166,6 +198,21 @@ class Inbox:
 
 
 @dataclass(frozen=True)
+class Busy:
+    """A user whom somebody else is telling just now; at ``until`` (UTC ms) at the latest they are free again."""
+
+    until: int
+
+
+class Overtaken(Transient):
+    """What was judged is not as it was read: nothing was written. From ``until`` (UTC ms) on it can be judged again."""
+
+    def __init__(self, why: str, until: int = 0) -> None:
+        super().__init__(why)
+        self.until = until
+
+
+@dataclass(frozen=True)
 class Pushed:
     """A push that was delivered, and when, UTC ms. Delivered again it is the same push."""
 
@@ -183,16 +230,31 @@ class Notifications(Protocol):
         """
         ...
 
-    def waiting(self) -> list[Message]:
-        """Messages in outboxes that were never handed over."""
+    def waiting(self, older_than_ms: int = 0) -> Iterator[Sequence[Message]]:
+        """Messages in outboxes that were never handed over, some at a time, the oldest first.
+
+        Those that first fired less than so long ago by the clock are left out: they may be on their way.
+        """
         ...
 
-    def inboxes(self, statuses: Collection[str], now: int) -> Iterator[Inbox]:
-        """The users that have a row with one of the statuses, each read when it is asked for, with all open rows."""
+    def inboxes(self, statuses: Collection[str], now: int, *, due: bool = False) -> Iterator[Inbox | Busy]:
+        """The users that have a row with one of the statuses, each read when it is asked for, with all open rows.
+
+        Args:
+            statuses: which rows to look for.
+            now: UTC ms.
+            due: also users with a row that waits, and is to be judged again at ``now`` or before.
+
+        Where several tell at once nobody else is given a user until the next one is asked for.
+        """
         ...
 
     def write(self, user_id: UUID, rows: Sequence[Notification], pushed: Pushed | None = None) -> None:
-        """Write rows of one user, and the push that they were told with, in one transaction."""
+        """Write rows of one user, and the push that they were told with, in one transaction.
+
+        A row that was raised since it was read is judged again: with a push only what was told is written of it.
+        Raises Overtaken without one, or if the user was given to somebody else.
+        """
         ...
 
 
@@ -201,4 +263,50 @@ class Channel(Protocol):
 
     def send(self, push: Push, now: int) -> None:
         """Deliver one push at ``now`` (UTC ms). Raises Transient if it may be tried again."""
+        ...
+
+
+Headers = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message as it comes.
+
+    Attributes:
+        queue: where it waited.
+        body, headers: as they were published.
+        receipt: by what the broker knows it until it is acknowledged.
+    """
+
+    queue: str
+    body: bytes
+    headers: Headers
+    receipt: Any
+
+
+class Broker(Protocol):
+    """Queues, as one worker sees them. Messages that it took and did not acknowledge come again, to it or another."""
+
+    def publish(self, queue: str, body: bytes, headers: Headers, after: int = 0) -> None:
+        """Returns when the broker has the message safely. Raises Transient if that is not known.
+
+        ``after``: seconds for which it waits elsewhere before it comes to the queue; the broker knows a few.
+        """
+        ...
+
+    def next(self, seconds: float) -> Delivery | None:
+        """The next message of the queues it consumes; None if there is none for so long. Raises Transient."""
+        ...
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """The message is done. Raises Transient if the broker does not hear it, and will deliver it again."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass while the connection is kept alive. Raises Transient if it is lost."""
+        ...
+
+    def depth(self, queues: Sequence[str]) -> int:
+        """How many messages wait in the queues, apart from those that somebody has taken. Raises Transient."""
         ...

@@ -1,6 +1,5 @@
 """The price book as its readers see it, what it says of series, and its housekeeping."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -14,9 +13,9 @@ from fms.model.description import line_count
 from fms.model.fare import Fare, FareBatch
 from fms.model.page import decode_pages, encode_pages
 from fms.model.rules import SourceRule, SourceRules
-from fms.ports import Question
+from fms.ports import Question, Version
 from fms.pricebook.book import Book
-from fms.pricebook.maintain import drop_departed, newest_observation
+from fms.pricebook.maintain import drop_departed
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff
 from tests.builders import CRITERIA, FARE, MONDAY
@@ -70,7 +69,7 @@ def test_a_fare_that_its_page_no_longer_believes_is_not_known(store: MemoryPageS
     version, (page,) = store.get(0, [KEY])
     entries, counts = decode_pages([KEY], [page or b""])
     newer = replace(entries, seen=entries.seen + np.array([4 * DAY_MS, 0, 0]))
-    store.put(0, version, {KEY: encode_pages(newer, counts.tolist())[0]}, {})
+    store.put(0, version, {KEY: encode_pages(newer, counts.tolist(), [0])[0]}, {})
     known = {found.series for found in Book(store).known([Question("JFK-LHR")])[0].fares}
     assert known == set(entries.series[[0]].tolist()) | set(entries.series[entries.believe == 0].tolist())
 
@@ -167,18 +166,17 @@ def test_pages_departed_over_two_days_before_the_newest_observation_are_dropped(
     assert drop_departed(store, midnight) == 0
 
 
-def test_the_newest_observation_of_the_book_is_found(store: MemoryPageStore) -> None:
-    assert newest_observation(store) is None
+def test_the_newest_observation_of_the_book_is_known(store: MemoryPageStore) -> None:
+    assert store.newest() == 0
     see(store, fare(at=7), fare(at=3, destination="LHX"))
-    assert newest_observation(store) == MONDAY + 7
+    see(store, fare(at=5))
+    assert store.newest() == MONDAY + 7
 
 
 def test_housekeeping_gives_way_to_a_writer(store: MemoryPageStore) -> None:
     class Raced(MemoryPageStore):
-        def put(
-            self, partition: int, version: int, pages: Mapping[str, bytes | None], about: Mapping[str, bytes | None]
-        ) -> bool:
-            return super().put(partition, version - 1, pages, about)
+        def put(self, partition: int, version: Version, *what: Any) -> bool:
+            return super().put(partition, version._replace(number=version.number - 1), *what)
 
     raced = Raced()
     raced._pages[KEY] = b"\x01"

@@ -13,6 +13,7 @@ from fms.model.clock import DAY_MS
 from fms.model.fare import Fare, FareBatch
 from fms.model.page import Entries, decode_pages
 from fms.model.rules import SourceRule, SourceRules
+from fms.ports import Version
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages import compare
 from fms.stages.diff import Diff, DiffCounts
@@ -269,7 +270,7 @@ def test_settling_after_somebody_else_wrote_is_refused(book: Book) -> None:
 
 
 def test_a_page_of_an_unknown_format_stops_the_stage(book: Book) -> None:
-    book.store.put(0, 0, {f"JFK-LHR:{DAY}": b"\x09"}, {})
+    book.store.put(0, Version(0, 0), {f"JFK-LHR:{DAY}": b"\x09"}, {})
     with pytest.raises(Fatal, match=f"JFK-LHR:{DAY}"):
         book.see(fare(100))
 
@@ -285,11 +286,11 @@ def test_a_long_run_of_one_time_is_several_ticks(book: Book, monkeypatch: pytest
 
 def test_one_hash_on_two_pages_is_two_series() -> None:
     none = np.zeros(0, np.int64)
-    nothing = Entries(np.zeros(0, np.uint64), none, none, none)
+    nothing = Entries(np.zeros(0, np.uint64), none, none, none, np.zeros(0, bool))
     rows = compare.Observations(
         page=np.array([0, 1]), series=np.array([7, 7], np.uint64), price=np.array([100, 90]),
         at=np.array([NOON, NOON]), noise_bp=np.array([0, 0]), believe=np.array([3, 3]),
     )  # fmt: skip
-    found = compare.compare(nothing, np.array([0, 0]), rows)
+    found = compare.compare(nothing, np.array([0, 0]), np.array([True, True]), rows)
     assert found.kind.tolist() == [FIRST_SEEN, FIRST_SEEN]
     assert found.counts.tolist() == [1, 1]

@@ -20,52 +20,59 @@ from fms.model.description import (
     with_frame,
 )
 from fms.model.fare import PRODUCT_COLUMNS, Fare, FareBatch
-from fms.model.page import Entries, decode_pages, encode_pages, newest_of, page_key, split_key
+from fms.model.page import Entries, decode_pages, encode_pages, newest_of, page_key, split_key, stamps_of
 
 DAY = date(2026, 12, 1)
 ENTRY = st.tuples(
-    st.integers(0, 2**64 - 1), st.integers(1, 10**13), st.integers(-(10**13), 10**13), st.integers(0, 65_535)
-)
+    st.integers(0, 2**64 - 1), st.integers(1, 10**13), st.integers(-(10**13), 10**13), st.integers(0, 32_767),
+    st.booleans(),
+)  # fmt: skip
 
 
-def entries_of(rows: list[tuple[int, int, int, int]]) -> Entries:
-    series, price, seen, believe = zip(*rows, strict=True) if rows else ([], [], [], [])
-    return Entries(
-        np.array(series, np.uint64), np.array(price, np.int64), np.array(seen, np.int64), np.array(believe, np.int64)
-    )
+Row = tuple[int, int, int, int, bool]
 
 
-@given(st.lists(st.lists(ENTRY, max_size=4), max_size=4))
-def test_pages_read_back_as_they_were_written(pages: list[list[tuple[int, int, int, int]]]) -> None:
+def entries_of(rows: list[Row]) -> Entries:
+    columns = zip(*rows, strict=True) if rows else ([], [], [], [], [])
+    kinds = (np.uint64, np.int64, np.int64, np.int64, np.bool_)
+    return Entries(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.lists(ENTRY, max_size=4)), max_size=4))
+def test_pages_read_back_as_they_were_written(stamped: list[tuple[int, list[Row]]]) -> None:
+    stamps, pages = [stamp for stamp, _ in stamped], [page for _, page in stamped]
     entries = entries_of([row for page in pages for row in page])
-    raw = encode_pages(entries, map(len, pages))
+    raw = encode_pages(entries, map(len, pages), stamps)
     back, counts = decode_pages([f"A-B:{n}" for n in range(len(pages))], raw)
     assert counts.tolist() == [len(page) for page in pages]
-    for name in ("series", "price", "seen", "believe"):
+    assert stamps_of(raw).tolist() == stamps
+    for name in ("series", "price", "seen", "believe", "doubt"):
         assert getattr(back, name).tolist() == getattr(entries, name).tolist()
 
 
-def test_a_page_is_a_format_byte_and_24_bytes_an_entry() -> None:
-    (page,) = encode_pages(entries_of([(2**64 - 1, 12_345, 1_000, 3)]), [1])
-    seen = 1_000 | 3 << 48
-    assert page == b"\x01" + b"\xff" * 8 + (12_345).to_bytes(8, "little") + seen.to_bytes(8, "little")
+@pytest.mark.parametrize("doubt", [False, True])
+def test_a_page_is_a_format_byte_a_stamp_and_24_bytes_an_entry(doubt: bool) -> None:
+    (page,) = encode_pages(entries_of([(2**64 - 1, 12_345, 1_000, 3, doubt)]), [1], [0x01020304])
+    seen = 1_000 | 3 << 48 | doubt << 63
+    head = b"\x02\x04\x03\x02\x01"
+    assert page == head + b"\xff" * 8 + (12_345).to_bytes(8, "little") + seen.to_bytes(8, "little")
 
 
 def test_a_page_of_an_unknown_format_is_refused_by_its_key() -> None:
-    (page,) = encode_pages(entries_of([(1, 2, 3, 4)]), [1])
+    (page,) = encode_pages(entries_of([(1, 2, 3, 4, False)]), [1], [0])
     with pytest.raises(Fatal, match="page A-B:2 of the price book has a format"):
-        decode_pages(["A-B:1", "A-B:2"], [page, b"\x02" + page[1:]])
+        decode_pages(["A-B:1", "A-B:2"], [page, b"\x01" + page[1:]])
 
 
 @pytest.mark.parametrize("damage", [lambda page: page[:-1], lambda page: page + b"x", lambda _: b""])
 def test_a_page_of_a_wrong_length_is_refused_by_its_key(damage: Callable[[bytes], bytes]) -> None:
-    (page,) = encode_pages(entries_of([(1, 2, 3, 4)]), [1])
+    (page,) = encode_pages(entries_of([(1, 2, 3, 4, False)]), [1], [0])
     with pytest.raises(Fatal, match="page A-B:2 of the price book"):
         decode_pages(["A-B:1", "A-B:2"], [page, damage(page)])
 
 
 def test_the_newest_observation_is_that_of_each_page() -> None:
-    entries = entries_of([(1, 9, 100, 3), (2, 9, 300, 3), (1, 9, 200, 3)])
+    entries = entries_of([(1, 9, 100, 3, False), (2, 9, 300, 3, False), (1, 9, 200, 3, False)])
     assert newest_of(entries, np.array([2, 0, 1])).tolist() == [300, np.iinfo(np.int64).min, 200]
 
 

@@ -65,6 +65,14 @@ def test_a_wrong_variable_is_named_in_one_line(tmp_path: Path, monkeypatch: pyte
         load_settings(tmp_path)
 
 
+def test_a_catalog_that_is_empty_text_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMS_CATALOG_URL", "")
+    assert load_settings(tmp_path).catalog() is None
+    monkeypatch.setenv("FMS_CATALOG_URL", "postgresql://me:geheim@db.example/fms")
+    assert load_settings(tmp_path).catalog() == "postgresql://me:geheim@db.example/fms"
+    assert "geheim" not in repr(load_settings(tmp_path))
+
+
 def test_every_setting_says_what_it_does() -> None:
     fields = {**Settings.model_fields, **SourceSettings.model_fields}
     assert all(field.description for field in fields.values())

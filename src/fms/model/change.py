@@ -1,4 +1,7 @@
-"""Changes: what diff passes on. A series was first seen, fell, rose, or is gone."""
+"""Changes: what diff passes on. A series was first seen, fell, rose, or is gone.
+
+A price book that may have forgotten says more (docs/decisions/0007): a page is opened, and which series it still knows.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +14,16 @@ from fms.model.batch import Batch, ints
 from fms.model.fare import FARE_SCHEMA, Fare, FareRows
 from fms.model.hashing import U64
 
-FIRST_SEEN, FELL, ROSE, GONE = 0, 1, 2, 3
-KIND_NAMES = ("first_seen", "fell", "rose", "gone")
+FIRST_SEEN, FELL, ROSE, GONE, OPENED, KNOWN = range(6)
+KIND_NAMES = ("first_seen", "fell", "rose", "gone", "opened", "known")
 
 CHANGE_SCHEMA = pa.schema(
     [
-        pa.field("kind", pa.uint8(), nullable=False),  # 0 first_seen, 1 fell, 2 rose, 3 gone
-        pa.field("series", pa.uint64(), nullable=False),
+        pa.field("kind", pa.uint8(), nullable=False),  # its place in KIND_NAMES
+        pa.field("series", pa.uint64(), nullable=False),  # 0 for opened
         pa.field("change_id", pa.uint64(), nullable=False),  # of the series and the new observation, not of two prices
-        pa.field("market", pa.uint64(), nullable=False),  # 0 for gone
-        pa.field("old_price", pa.int64()),  # null: first seen
+        pa.field("market", pa.uint64(), nullable=False),  # 0 for gone, opened and known
+        pa.field("old_price", pa.int64()),  # null: first seen, unless the book doubts what it remembers
         *[field.with_nullable(True) if field.name == "price" else field for field in FARE_SCHEMA],
     ]
 )
@@ -28,7 +31,7 @@ CHANGE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. ``fare`` is the new observation; of a ``gone`` series only O&D, date and time are known."""
+    """One change. ``fare`` is the new observation; of ``gone``, ``opened`` and ``known`` only O&D, date and time."""
 
     kind: int
     series: int
@@ -46,9 +49,14 @@ class Change:
 class ChangeBatch(Batch):
     """Changes of one partition in the order in which alerts are to be folded over them.
 
-    That order: ticks as they came (see ``fms.stages.diff``); within one: gone, rose, then the cheaper, then the
-    earlier departure, then the series. Of a ``gone`` row only kind, series, id, O&D, departure date, observed_at
-    (last seen + believed) and old_price (the last known) are set.
+    That order: ticks as they came (see ``fms.stages.diff``); within one: opened and known, gone, rose, then the
+    cheaper, then the earlier departure, then the series. Of a ``gone`` row only kind, series, id, O&D, departure date,
+    observed_at (last seen + believed) and old_price (the last known) are set.
+
+    ``opened``: the page of this O&D and departure date begins here or begins again, and what was known of it before
+    may be lost; no series. ``known``: a series that such a page still has and of which the batch says nothing new.
+    Both bear the time of the page's first tick. A ``first_seen`` row with an old price is a series that such a page
+    remembers, passed on whatever its price did, because what it did in between may be forgotten.
     """
 
     KIND: ClassVar[str] = "change"
@@ -66,7 +74,7 @@ class ChangeBatch(Batch):
 
     @cached_property
     def ids(self) -> U64:
-        """The id of each row: of the series, the time and the new price (0: gone)."""
+        """The id of each row: of the series (opened: the page), the time and the new price (0: none)."""
         return self.column("change_id").to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
 
     @cached_property

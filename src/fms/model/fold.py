@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fms.model.alert import DROP_AMOUNT, DROP_PERCENT, NEW_LOW, TARGET, Alert, AlertState, verdict
-from fms.model.change import FELL, FIRST_SEEN, GONE, ROSE, Change
+from fms.model.change import FELL, FIRST_SEEN, GONE, KNOWN, OPENED, ROSE, Change
 from fms.model.clock import DAY_MS, HOUR_MS, days_of, utc_day
 
 LEARNING_MS = 12 * HOUR_MS
@@ -57,8 +57,10 @@ def fold(alert: Alert, changes: Iterable[Change]) -> tuple[AlertState, list[Firi
             over; others do nothing.
 
     Any subset that keeps the order gives the same result, as long as it holds every ``fell`` and ``first_seen``
-    that the alert wants at or below T, every ``rose`` and ``gone`` of a series that holds or may come to hold it,
-    and, if a holder may depart before some change is observed, every change.
+    that the alert wants at or below T, every ``rose``, ``gone`` and ``first_seen`` of a series that holds or may come
+    to hold it, and, if a holder may depart before some change is observed, every change of these four kinds.
+    ``known`` does nothing. An ``opened`` of the page on which a holder departs says that the page has lost it: whoever
+    knows that the page has it still, or has it again, leaves that one out.
     """
     state, firings = alert.state, []
     for change in changes:
@@ -74,14 +76,23 @@ def fold(alert: Alert, changes: Iterable[Change]) -> tuple[AlertState, list[Firi
 
 
 def _rearm(alert: Alert, state: AlertState, change: Change) -> AlertState:
-    if state.holder is None or state.fired_at is None or change.observed_at <= state.fired_at:
+    if state.holder is None or state.fired_at is None or change.kind == KNOWN:
+        return state
+    if change.kind == OPENED:
+        lost = days_of(change.fare.departure_date) == state.holder_departure
+        # Also by a time before the firing: the page has forgotten that time, and says this only once.
+        return rearmed(alert, state, max(change.observed_at, state.fired_at)) if lost else state
+    if change.observed_at <= state.fired_at:
         return state
     departed = state.holder_departure is not None and utc_day(change.observed_at) > state.holder_departure
-    own = change.series == state.holder
-    ended = own and change.kind == GONE
-    threshold = state.threshold or 0
-    rose = own and change.kind == ROSE and change.fare.price * 100 > threshold * 102
-    return rearmed(alert, state, change.observed_at) if departed or ended or rose else state
+    ended = change.series == state.holder and _ends_holding(change, state.threshold or 0)
+    return rearmed(alert, state, change.observed_at) if departed or ended else state
+
+
+def _ends_holding(change: Change, threshold: int) -> bool:
+    """Whether the holder is gone or over 2 % above the threshold. One that was lost in between is first seen there."""
+    seen_above = change.kind in (ROSE, FIRST_SEEN) and change.fare.price * 100 > threshold * 102
+    return change.kind == GONE or seen_above
 
 
 def rearmed(alert: Alert, state: AlertState, at: int) -> AlertState:

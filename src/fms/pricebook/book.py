@@ -13,7 +13,7 @@ from fms.model.clock import days_of
 from fms.model.description import fares_of, lines_of
 from fms.model.evaluation import KnownFare
 from fms.model.fare import SERIES_BITS, FareRows
-from fms.model.page import Entries, decode_pages, is_believed, newest_of, pages_of, split_key
+from fms.model.page import Entries, decode_pages, is_believed, newest_of, pages_of, split_key, stamps_of
 from fms.model.route import partition_of_od
 from fms.ports import Known, PageStore, Question
 
@@ -34,7 +34,7 @@ class Book:
         rows = [pages.rows(keys, question) for keys, question in zip(asked, questions, strict=True)]
         fares = pages.fares(self._store, sorted({row for some in rows for row in some.tolist()}))
         return [
-            Known([fares[row] for row in some.tolist() if row in fares], pages.dates(keys))
+            Known([fares[row] for row in some.tolist() if row in fares], pages.dates(keys), pages.doubted(keys))
             for keys, some in zip(asked, rows, strict=True)
         ]
 
@@ -66,36 +66,55 @@ class _Catalogue:
 
 @dataclass(frozen=True)
 class _Pages:
-    """Pages behind one another. ``number``: key → place; ``starts``: first entry of each place, and the end."""
+    """Pages behind one another.
+
+    ``number``: key → place; ``starts``: first entry of each place, and the end; ``trusted``: whether nothing that was
+    put into the page is missing from it.
+    """
 
     number: dict[str, int]
     entries: Entries
     believed: npt.NDArray[np.bool_]
     starts: I64
     newest: I64
+    trusted: npt.NDArray[np.bool_]
 
     @classmethod
     def read(cls, store: PageStore, keys: Sequence[str] | set[str]) -> "_Pages":
         """Read the pages that are there."""
         raw: dict[str, bytes] = {}
+        incarnations: list[int] = []
         for partition, some in _by_partition(keys):
-            _, found = store.get(partition, some)
+            version, found = store.get(partition, some)
             raw |= {key: page for key, page in zip(some, found, strict=True) if page is not None}
+            incarnations += [version.incarnation] * (len(raw) - len(incarnations))
         entries, counts = decode_pages(list(raw), list(raw.values()))
         newest = newest_of(entries, counts)
         believed = is_believed(entries.seen, entries.believe, newest[pages_of(counts)])
         starts = np.concatenate(([0], np.cumsum(counts)))
-        return cls({key: place for place, key in enumerate(raw)}, entries, believed, starts, newest)
+        trusted = stamps_of(list(raw.values())) == np.array(incarnations, np.int64)
+        return cls({key: place for place, key in enumerate(raw)}, entries, believed, starts, newest, trusted)
 
     def dates(self, keys: Sequence[str]) -> frozenset[date]:
-        """The departure dates of those keys that have a page."""
-        return frozenset(split_key(key)[1] for key in keys if key in self.number)
+        """The departure dates of those keys that have a page which can be trusted."""
+        return frozenset(split_key(key)[1] for key in keys if key in self.number and self.trusted[self.number[key]])
+
+    def doubted(self, keys: Sequence[str]) -> frozenset[int]:
+        """The series that may have changed unheard, on the pages of those keys."""
+        if self.trusted.all() and not self.entries.doubt.any():
+            return frozenset()
+        rows = self._entries_of(keys)
+        place = np.searchsorted(self.starts, rows, side="right") - 1
+        return frozenset(self.entries.series[rows[self.entries.doubt[rows] | ~self.trusted[place]]].tolist())
+
+    def _entries_of(self, keys: Sequence[str]) -> I64:
+        places = [self.number[key] for key in keys if key in self.number]
+        spans = [np.arange(self.starts[place], self.starts[place + 1]) for place in places]
+        return np.concatenate(spans) if spans else np.empty(0, np.int64)
 
     def rows(self, keys: Sequence[str], question: Question) -> I64:
         """The entries that answer a question."""
-        places = [self.number[key] for key in keys if key in self.number]
-        spans = [np.arange(self.starts[place], self.starts[place + 1]) for place in places]
-        rows = np.concatenate(spans) if spans else np.empty(0, np.int64)
+        rows = self._entries_of(keys)
         keep = self.believed[rows]
         if question.market is not None:
             keep = keep & (self.entries.series[rows] >> _OWN_BITS == np.uint64(question.market) >> _OWN_BITS)

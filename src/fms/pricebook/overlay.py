@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fms.errors import Transient
-from fms.ports import PageStore
+from fms.ports import PageStore, Version
 
 
 @dataclass
 class _Waiting:
     """What waits for one partition, and the version of the inner store that it began from."""
 
-    begun_from: int
+    begun_from: Version
     puts: int = 0
+    newest: int | None = None
     pages: dict[str, bytes | None] = field(default_factory=dict)
     descriptions: dict[str, bytes | None] = field(default_factory=dict)
 
@@ -24,11 +25,11 @@ class Overlay:
         self._inner = inner
         self._waiting: dict[int, _Waiting] = {}
 
-    def get(self, partition: int, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    def get(self, partition: int, keys: Sequence[str]) -> tuple[Version, list[bytes | None]]:
         """See ``PageStore``."""
         version, pages = self._inner.get(partition, keys)
         waiting = self._waiting.setdefault(partition, _Waiting(version))
-        return version + waiting.puts, _over(waiting.pages, keys, pages)
+        return version._replace(number=version.number + waiting.puts), _over(waiting.pages, keys, pages)
 
     def describe(self, partition: int, keys: Sequence[str]) -> list[bytes | None]:
         """See ``PageStore``."""
@@ -37,7 +38,12 @@ class Overlay:
         return _over(waiting.descriptions, keys, found) if waiting else found
 
     def put(
-        self, partition: int, version: int, pages: Mapping[str, bytes | None], descriptions: Mapping[str, bytes | None]
+        self,
+        partition: int,
+        version: Version,
+        pages: Mapping[str, bytes | None],
+        descriptions: Mapping[str, bytes | None],
+        newest: int | None = None,
     ) -> bool:
         """See ``PageStore``; nothing reaches the inner store yet."""
         current, _ = self.get(partition, [])
@@ -47,6 +53,8 @@ class Overlay:
         waiting.pages.update(pages)
         waiting.descriptions.update(descriptions)
         waiting.puts += 1
+        if newest is not None:
+            waiting.newest = max(newest, waiting.newest or 0)
         return True
 
     def keys(self, od: str | None = None) -> Iterator[str]:
@@ -57,6 +65,10 @@ class Overlay:
             found.difference_update(mine)
             found.update(key for key, page in mine.items() if page is not None)
         return iter(sorted(found))
+
+    def newest(self) -> int:
+        """See ``PageStore``."""
+        return max(self._inner.newest(), *(waiting.newest or 0 for waiting in self._waiting.values()), 0)
 
     def flush(self) -> None:
         """Write what waits into the inner store, a partition at a time.
@@ -70,8 +82,12 @@ class Overlay:
                 raise _moved(partition)
         while self._waiting:
             partition, waiting = self._waiting.popitem()
-            if waiting.puts and not self._inner.put(partition, waiting.begun_from, waiting.pages, waiting.descriptions):
+            if waiting.puts and not self._put(partition, waiting):
                 raise _moved(partition)
+
+    def _put(self, partition: int, waiting: _Waiting) -> bool:
+        parts = waiting.pages, waiting.descriptions, waiting.newest
+        return self._inner.put(partition, waiting.begun_from, *parts)
 
 
 def _moved(partition: int) -> Transient:

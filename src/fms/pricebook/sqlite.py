@@ -9,6 +9,7 @@ from secrets import randbits
 from typing import Self
 
 from fms.errors import Fatal, Transient
+from fms.ports import Version
 
 FORMAT = 1
 """Version of the tables. A file with a higher one is refused."""
@@ -65,7 +66,7 @@ class SqlitePageStore:
         if found > FORMAT:
             raise Fatal(f"{self._path} was written by a newer fms (price book format {found}, here {FORMAT})")
 
-    def get(self, partition: int, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    def get(self, partition: int, keys: Sequence[str]) -> tuple[Version, list[bytes | None]]:
         """See ``PageStore``."""
         with self._translated(), self._transaction("DEFERRED"):
             return self._version(partition), self._values("page", keys)
@@ -76,7 +77,12 @@ class SqlitePageStore:
             return self._values("description", keys)
 
     def put(
-        self, partition: int, version: int, pages: Mapping[str, bytes | None], descriptions: Mapping[str, bytes | None]
+        self,
+        partition: int,
+        version: Version,
+        pages: Mapping[str, bytes | None],
+        descriptions: Mapping[str, bytes | None],
+        newest: int | None = None,
     ) -> bool:
         """See ``PageStore``."""
         with self._translated(), self._transaction("IMMEDIATE"):
@@ -84,7 +90,9 @@ class SqlitePageStore:
                 return False
             self._write("page", pages)
             self._write("description", descriptions)
-            self._connection.execute("REPLACE INTO partition_version VALUES (?, ?)", (partition, version + 1))
+            self._connection.execute("REPLACE INTO partition_version VALUES (?, ?)", (partition, version.number + 1))
+            if newest is not None and newest > self._newest():
+                self._connection.execute("REPLACE INTO meta VALUES ('newest', ?)", (newest,))
         return True
 
     def keys(self, od: str | None = None) -> Iterator[str]:
@@ -96,6 +104,16 @@ class SqlitePageStore:
             ).fetchall()
         return (key for (key,) in rows)
 
+    def newest(self) -> int:
+        """See ``PageStore``."""
+        with self._translated():
+            return self._newest()
+
+    def journal_mode(self) -> str:
+        """How SQLite sees to it that a put is done whole or not at all: ``wal``, unless the file system forbids it."""
+        with self._translated():
+            return str(self._connection.execute("PRAGMA journal_mode").fetchone()[0])
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -106,9 +124,13 @@ class SqlitePageStore:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _version(self, partition: int) -> int:
+    def _version(self, partition: int) -> Version:
         query = "SELECT version FROM partition_version WHERE partition = ?"
         row = self._connection.execute(query, (partition,)).fetchone()
+        return Version(0, int(row[0]) if row else 0)
+
+    def _newest(self) -> int:
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'newest'").fetchone()
         return int(row[0]) if row else 0
 
     def _values(self, table: str, keys: Sequence[str]) -> list[bytes | None]:

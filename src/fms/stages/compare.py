@@ -6,7 +6,7 @@ know of one another. An ordinary feed has one round.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from fms.model.clock import DAY_MS
 from fms.model.hashing import U64
 from fms.model.page import Entries, is_believed, newest_of, pages_of
 
-DUPLICATE, LATE, UNCHANGED = 4, 5, 6
+DUPLICATE, LATE, UNCHANGED = 6, 7, 8
 """What an observation can be if it is no change; the others are the kinds of ``fms.model.change``."""
 
 U8 = npt.NDArray[np.uint8]
@@ -50,6 +50,22 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """What the book says of pages that may have forgotten, with the tick and time of the first row of each.
+
+    ``page``, ``tick``, ``at``: such a page. ``slot``, ``slot_tick``, ``slot_at``: a series that it still has and of
+    which the batch says nothing new.
+    """
+
+    page: I64
+    tick: I64
+    at: I64
+    slot: I64
+    slot_tick: I64
+    slot_at: I64
+
+
+@dataclass(frozen=True)
 class Compared:
     """What the observations of a batch were, and the pages as they are afterwards.
 
@@ -59,6 +75,7 @@ class Compared:
         slot: the place of its series in the table.
         twins: further rows of the same series and tick.
         gone: the series that were dropped.
+        opened: the pages that were not trusted.
         page, series: of each slot of the table.
         present: whether the slot is in its page afterwards; ``entries``, ``counts``: those that are, for the codec.
     """
@@ -70,6 +87,7 @@ class Compared:
     slot: I64
     twins: I64
     gone: Gone
+    opened: Opened
     page: I64
     series: U64
     present: Bools
@@ -87,12 +105,16 @@ class Compared:
         return int((self.kind == LATE).sum() + self.twins[self.kind == LATE].sum())
 
 
-def compare(stored: Entries, counts: I64, rows: Observations) -> Compared:
-    """Observations (at least one) against the stored pages; ``counts``: entries of each page, which may be none."""
-    table, slot = _tabulate(stored, counts, rows)
-    tick = ticks_of(rows.at)
-    row, twins = _cheapest(slot, tick, rows.price)
-    slot, tick = slot[row], tick[row]
+def compare(stored: Entries, counts: I64, trusted: Bools, rows: Observations) -> Compared:
+    """Observations (at least one) against the stored pages.
+
+    ``counts``: entries of each page, which may be none. ``trusted``: whether the page is known not to have forgotten
+    anything; all that others hold is doubted, and what is doubted is first seen again when it is seen next.
+    """
+    table, slot = _tabulate(stored, counts, trusted, rows)
+    every_tick = ticks_of(rows.at)
+    row, twins = _cheapest(slot, every_tick, rows.price)
+    slot, tick = slot[row], every_tick[row]
     kind, old = np.empty(len(row), np.uint8), np.empty(len(row), np.int64)
     gone = []
     for round_number, turn in enumerate(_rounds(rows.page[row], tick)):
@@ -100,7 +122,7 @@ def compare(stored: Entries, counts: I64, rows: Observations) -> Compared:
         gone.append(table.forget(page, at, tick[turn], everywhere=round_number == 0))
         kind[turn], old[turn] = table.observe(slot[turn], _pick(rows, row[turn]))
     here = table.here
-    entries = Entries(table.series[here], table.price[here], table.seen[here], table.believe[here])
+    entries = Entries(table.series[here], table.price[here], table.seen[here], table.believe[here], table.doubt[here])
     left = np.bincount(table.page[here], minlength=len(counts))
     return Compared(
         row=row,
@@ -110,6 +132,7 @@ def compare(stored: Entries, counts: I64, rows: Observations) -> Compared:
         slot=slot,
         twins=twins,
         gone=_joined(gone),
+        opened=_opened(table, trusted, rows, every_tick),
         page=table.page,
         series=table.series,
         present=here,
@@ -133,6 +156,17 @@ def _joined(parts: list[Gone]) -> Gone:
     if len(parts) == 1:
         return parts[0]
     return Gone(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("slot", "tick", "at", "price")))
+
+
+def _opened(table: "_Table", trusted: Bools, rows: Observations, tick: I64) -> Opened:
+    if trusted.all():
+        return Opened(*(np.empty(0, np.int64) for _ in fields(Opened)))
+    first = np.full(len(trusted), len(rows.at))
+    np.minimum.at(first, rows.page, np.arange(len(rows.at)))
+    page = np.flatnonzero(~trusted)
+    slot = np.flatnonzero(table.here & table.doubt & ~trusted[table.page])
+    slot_first = first[table.page[slot]]
+    return Opened(page, tick[first[page]], rows.at[first[page]], slot, tick[slot_first], rows.at[slot_first])
 
 
 def ticks_of(at: I64) -> I64:
@@ -167,7 +201,10 @@ def _rounds(page: I64, tick: I64) -> Iterator[I64]:
 
 @dataclass
 class _Table:
-    """The series of some pages, by page and series; ``here``: whether it is in the page. Changed in place."""
+    """The series of some pages, by page and series. Changed in place.
+
+    ``here``: whether it is in the page; ``doubt``: whether it may have changed while the page forgot.
+    """
 
     page: I64
     series: U64
@@ -176,6 +213,7 @@ class _Table:
     price: I64
     seen: I64
     believe: I64
+    doubt: Bools
     here: Bools
     _tick_of_page: I64 = field(init=False)
 
@@ -189,7 +227,7 @@ class _Table:
         slots = np.arange(len(self.page)) if everywhere else self._slots_of(np.unique(page))
         kept = is_believed(self.seen[slots], self.believe[slots], self.newest[self.page[slots]])
         lost = slots[self.here[slots] & ~kept]
-        self.here[lost] = False
+        self.here[lost] = self.doubt[lost] = False
         until = self.seen[lost] + self.believe[lost] * DAY_MS
         return Gone(lost, self._tick_of_page[self.page[lost]], until, self.price[lost])
 
@@ -203,6 +241,7 @@ class _Table:
         """Take one observation of each slot; answers what it was, and the price before (-1: none)."""
         here, old, seen = self.here[slot], self.price[slot], self.seen[slot]
         kind = _judge(rows, old, seen)
+        kind[self.doubt[slot] & (kind != DUPLICATE) & (kind != LATE)] = FIRST_SEEN
         absent = ~here
         expected = is_believed(rows.at[absent], rows.believe[absent], self.newest[rows.page[absent]])
         kind[absent] = np.where(expected, FIRST_SEEN, LATE)
@@ -215,6 +254,7 @@ class _Table:
         newer = news | (kind == UNCHANGED)
         self.seen[slot[newer]] = rows.at[newer]
         self.believe[slot[newer]] = rows.believe[newer]
+        self.doubt[slot[newer]] = False
         self.here[slot[news]] = True
 
 
@@ -231,7 +271,7 @@ def _judge(rows: Observations, old: I64, seen: I64) -> U8:
     return kind
 
 
-def _tabulate(stored: Entries, counts: I64, rows: Observations) -> tuple[_Table, I64]:
+def _tabulate(stored: Entries, counts: I64, trusted: Bools, rows: Observations) -> tuple[_Table, I64]:
     """The table of all series, stored or observed, and for each observation its slot."""
     page = np.concatenate((pages_of(counts), rows.page))
     series = np.concatenate((stored.series, rows.series))
@@ -239,10 +279,11 @@ def _tabulate(stored: Entries, counts: I64, rows: Observations) -> tuple[_Table,
     known, size = slot[: len(stored)], len(examples)
     price, seen, believe = (np.zeros(size, np.int64) for _ in range(3))
     price[known], seen[known], believe[known] = stored.price, stored.seen, stored.believe
-    here = np.zeros(size, bool)
-    here[known] = True
+    doubt, here = np.zeros(size, bool), np.zeros(size, bool)
+    doubt[known], here[known] = stored.doubt | ~trusted[pages_of(counts)], True
     starts = np.searchsorted(page[examples], np.arange(len(counts) + 1))
-    table = _Table(page[examples], series[examples], starts, newest_of(stored, counts), price, seen, believe, here)
+    newest = newest_of(stored, counts)
+    table = _Table(page[examples], series[examples], starts, newest, price, seen, believe, doubt, here)
     return table, slot[len(stored) :]
 
 

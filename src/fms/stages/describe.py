@@ -34,7 +34,8 @@ def describe(
 
     ``pages``: those of the batch as they are stored (None: not there); only their old descriptions are read.
     """
-    first = np.flatnonzero((found.kind == FIRST_SEEN) & found.present[found.slot])
+    # What a page remembers is described there, also if it is passed on as first seen because the page is in doubt.
+    first = np.flatnonzero((found.kind == FIRST_SEEN) & (found.old < 0) & found.present[found.slot])
     if not len(first):
         return {}
     frames = _frames(batch, found.row[first], found.page[found.slot[first]], len(pages))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fms.model.alert import Alert
 from fms.model.batch import I64, ints
-from fms.model.change import FELL, ROSE, Change, ChangeBatch
+from fms.model.change import FELL, FIRST_SEEN, GONE, OPENED, ROSE, Change, ChangeBatch
 from fms.model.clock import DAY_MS, days_of
 from fms.model.fold import fold
 from fms.model.hashing import codes
@@ -62,6 +62,7 @@ class _Changes:
         self._market = batch.column("market").to_numpy()
         self._day = ints(batch.column("departure_date"))
         self._price = ints(batch.column("price"))
+        self._remembered = ints(batch.column("old_price"), null=-1) >= 0
         self._observed = ints(batch.column("observed_at"))
         self._od_names: list[str] = batch.column("od").dictionary.to_pylist()
         self._od = codes(batch.column("od"))
@@ -75,13 +76,21 @@ class _Changes:
             wishes=list(self._wishes()),
             holders=list(self._ended()),
             days=[(self._od_names[od], day) for od, day in self._newest_days()],
+            pages=list(self._opened()),
         )
 
     def _ended(self) -> Iterator[tuple[str, int]]:
-        rows = np.flatnonzero(self._kind >= ROSE)
+        # What a page that may have forgotten remembers may have risen unheard.
+        doubted = (self._kind == FIRST_SEEN) & self._remembered
+        rows = np.flatnonzero((self._kind == ROSE) | (self._kind == GONE) | doubted)
         series, places = np.unique(self._series[rows], return_index=True)
         for one, od in zip(series.tolist(), self._od[rows[places]].tolist(), strict=True):
             yield self._od_names[od], one
+
+    def _opened(self) -> Iterator[tuple[str, int]]:
+        rows = np.flatnonzero(self._kind == OPENED)
+        for od, day in zip(self._od[rows].tolist(), self._day[rows].tolist(), strict=True):
+            yield self._od_names[od], day
 
     def _wishes(self) -> Iterator[tuple[str, int, int, int]]:
         rows = np.flatnonzero(self._kind <= FELL)
@@ -103,7 +112,8 @@ class _Changes:
     def concerning(self, alert: Alert) -> Iterator[Change]:
         """The changes that may move the alert's state, in order; see ``fold`` for what may be left out."""
         start, end = self._bounds.get(alert.criteria.od, (0, 0))
-        rows = self._after(alert.state.last_change, self._order[start:end])
+        route = self._order[start:end]
+        rows = self._after(alert.state.last_change, route)
         keep = self._wanted(alert, rows)
         holders = set(self._series[rows[keep]].tolist())
         departures = [*self._day[rows[keep]].tolist()]
@@ -111,11 +121,23 @@ class _Changes:
             holders.add(alert.state.holder)
             departures.append(alert.state.holder_departure)
         if departures and len(rows) and int(self._observed[rows].max()) // DAY_MS > min(departures):
-            keep = np.ones(len(rows), bool)
+            keep = self._kind[rows] <= GONE
         elif holders:
             held = np.array(sorted(holders), np.uint64)
-            keep |= (self._kind[rows] >= ROSE) & np.isin(self._series[rows], held)
+            may_end = (self._kind[rows] != FELL) & (self._kind[rows] <= GONE)
+            keep |= may_end & np.isin(self._series[rows], held)
+        keep |= self._loses_holder(alert, rows, route)
         return (self._view[row] for row in rows[keep].tolist())
+
+    def _loses_holder(self, alert: Alert, rows: I64, route: I64) -> npt.NDArray[np.bool_]:
+        """Which rows open the holder's page, if no change of the route says that the page still, or again, has it."""
+        holder, departure = alert.state.holder, alert.state.holder_departure
+        if holder is None or departure is None:
+            return np.zeros(len(rows), bool)
+        opens: npt.NDArray[np.bool_] = (self._kind[rows] == OPENED) & (self._day[rows] == departure)
+        if opens.any():
+            opens &= not ((self._kind[route] != GONE) & (self._series[route] == np.uint64(holder))).any()
+        return opens
 
     def _after(self, last_change: int | None, rows: I64) -> I64:
         """The rows after the last one that the alert was folded over, which a repeated delivery brings again."""
