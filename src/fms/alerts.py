@@ -1,6 +1,6 @@
 """What people do with alerts: import, change, pause, resume, delete them, and ask why one does not fire."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from fms.db.alerts import AlertRows
+from fms.db.memory.alerts import MemoryAlertRows
+from fms.db.memory.users import MemoryUsers
 from fms.db.users import Users
 from fms.errors import Invalid, NotFound
 from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
@@ -62,7 +64,9 @@ class Alerts:
         mint: makes their ids.
     """
 
-    def __init__(self, rows: AlertRows, users: Users, fares: KnownFares, mint: IdMint) -> None:
+    def __init__(
+        self, rows: AlertRows | MemoryAlertRows, users: Users | MemoryUsers, fares: KnownFares, mint: IdMint
+    ) -> None:
         self._rows = rows
         self._users = users
         self._fares = fares
@@ -167,7 +171,11 @@ class Alerts:
 
     def evaluate_owed(self) -> list[Message]:
         """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
-        return [message for messages in self._rows.evaluate_owed(self._judge) for message in messages]
+        return [message for messages in self.evaluations() for message in messages]
+
+    def evaluations(self) -> Iterator[list[Message]]:
+        """The same, some at a time: each list is committed when it comes."""
+        return self._rows.evaluate_owed(self._judge)
 
     def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
         alerts = [alert for alert, _ in owed]

@@ -1,30 +1,41 @@
 """Puts a site together: the only place that knows every concrete class."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 from fms.alerts import Alerts
 from fms.channels.console import Console
 from fms.db.alerts import AlertRows
-from fms.db.local import open_router
+from fms.db.leases import Lease
 from fms.db.matching import SqlAlertLedger
 from fms.db.notifications import SqlNotifications
+from fms.db.sites import catalog_place, open_router
 from fms.db.users import Users
+from fms.errors import Fatal
 from fms.model.clock import Clock, system_clock
 from fms.model.document import Reject
 from fms.model.ids import IdMint
 from fms.ports import Channel
 from fms.pricebook.book import Book
 from fms.pricebook.sqlite import SqlitePageStore
-from fms.replayclock import ReplayClock
 from fms.runlock import exclusive
 from fms.settings import Settings, load_settings
+from fms.shards.engine import opened
+from fms.shards.reports import Reports
 from fms.stages.diff import Diff
 from fms.stages.ingest import Ingest
 from fms.stages.match import Match
 from fms.stages.notify import Notify
+
+if TYPE_CHECKING:
+    from fms.pricebook.redis import RedisPageStore
+    from fms.queues.rabbitmq import Consuming, RabbitMQ
+    from fms.queues.topology import QueueRules
 
 PRICES_FILE = "prices.sqlite"
 
@@ -36,22 +47,22 @@ class Site:
         settings: how it was opened.
         router: the alert shards.
         pages: the price book's store; ``book`` reads it.
-        replay_clock: the time by which runs tell.
         alerts, users, notifications: what the shards keep.
+        reports: what workers say of themselves.
     """
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
         self.mint = IdMint(clock)
-        self.replay_clock = ReplayClock(settings.data / "replay-clock")
-        self.router = open_router(settings.data, settings.shards)
-        self.pages = SqlitePageStore(settings.data / PRICES_FILE)
+        self.router = open_router(settings.data, settings.shards, settings.catalog())
+        self.pages = _open_pages(settings)
         self.book = Book(self.pages)
         self.alert_rows = AlertRows(self.router, self.mint, clock)
         self.users = Users(self.router, self.mint, clock)
         self.notifications = SqlNotifications(self.router)
         self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint)
+        self.reports = Reports(lambda: opened(catalog_place(settings.data, settings.catalog())))
 
     def ingest(
         self,
@@ -77,10 +88,18 @@ class Site:
         """The match stage over this site's alerts."""
         return Match(SqlAlertLedger(self.router, self.mint))
 
-    def notify(self, channel: Channel | None = None) -> Notify:
-        """The notify stage over this site's inboxes; prints unless a channel is given."""
+    def notify(self, channel: Channel | None = None, *, shared: bool = False) -> Notify:
+        """The notify stage over this site's inboxes; prints unless a channel is given.
+
+        ``shared``: others may be telling the same users meanwhile, so each is leased; messages go to the inboxes as
+        they come, since their broker forgets them then.
+        """
         channel = channel or Console(shown=self.settings.shown_in_push)
-        return Notify(self.notifications, self.alert_rows, self.book, channel, self.mint)
+        if not shared and self.settings.catalog_url is None:
+            return Notify(self.notifications, self.alert_rows, self.book, channel, self.mint)
+        lease = Lease(f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}", self.settings.lease_seconds * 1000)
+        leasing = SqlNotifications(self.router, self.clock, lease)
+        return Notify(leasing, self.alert_rows, self.book, channel, self.mint, at_once=1)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -100,8 +119,37 @@ class Site:
         self.close()
 
 
+def _open_pages(settings: Settings) -> "RedisPageStore | SqlitePageStore":
+    if settings.price_book_url is not None:
+        from fms.pricebook.redis import RedisPageStore
+
+        return RedisPageStore(settings.price_book_url.get_secret_value())
+    return SqlitePageStore(settings.data / PRICES_FILE)
+
+
+def open_broker(
+    settings: Settings, consuming: "Consuming | None" = None, tick: Callable[[], None] = lambda: None
+) -> "RabbitMQ":
+    """The broker of a site; raises Fatal if none is configured. See ``RabbitMQ``."""
+    from fms.queues.rabbitmq import RabbitMQ
+    from fms.queues.topology import topology
+
+    if settings.broker_url is None:
+        raise Fatal("no broker: set FMS_BROKER_URL=amqp://… or broker_url in fms.toml (fms run needs none)")
+    return RabbitMQ(settings.broker_url.get_secret_value(), topology(queue_rules(settings)), consuming, tick)
+
+
+def queue_rules(settings: Settings) -> "QueueRules":
+    """What the queues of a site are declared with."""
+    from fms.queues.topology import QueueRules
+
+    return QueueRules(
+        settings.queue_type, settings.single_active_consumer, settings.delivery_limit, settings.queue_limit
+    )
+
+
 def open_site(data: str | Path | None = None, **settings: Any) -> Site:
-    """Open the site under a data directory, and make or migrate what is missing.
+    """Open a site: the one that its settings name, or that of a data directory, which is made if it is missing.
 
     Args:
         data: the directory; default: setting ``data``.

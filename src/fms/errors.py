@@ -16,6 +16,10 @@ class Transient(FmsError):  # noqa: N818
     """A service did not answer or a guard was lost to somebody else: the same call may succeed later."""
 
 
+class Disconnected(Transient):
+    """The connection to the broker is lost, and with it every delivery that it brought: they come again."""
+
+
 class Fatal(FmsError):  # noqa: N818
     """Nothing can go on until a person acts: stop the process."""
 

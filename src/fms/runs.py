@@ -14,9 +14,9 @@ from fms.model.notification import OutboxBatch
 from fms.pipeline import Pipeline
 from fms.ports import Channel
 from fms.stages.diff import Diff
-from fms.stages.follow import Newest
 from fms.stages.ingest import Ingest
 from fms.stages.notify import Notify
+from fms.telling import tell_all
 
 
 @dataclass
@@ -75,15 +75,13 @@ def replay(
     diff, notify = site.diff(prime=prime), site.notify(channel)
     pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
     _evaluate(site, notify)
-    newest = Newest()
     for source in sources:
-        for batch in newest.of(_batches(site, ingest, source)):
+        for batch in _batches(site, ingest, source):
             pipeline.feed(batch)
-            site.replay_clock.advance(newest.at)
             # Alerts that were made or edited meanwhile are judged between two batches, never within one.
             _evaluate(site, notify)
     _evaluate(site, notify)
-    notify.deliver(site.replay_clock.read())
+    tell_all(site, notify, site.pages.newest())
     return _report(ingest, diff, notify, time.perf_counter() - started)
 
 
@@ -97,10 +95,16 @@ def _batches(site: Site, ingest: Ingest, source: Source) -> Iterator[FareBatch]:
 
 
 def evaluate(site: Site, channel: Channel | None = None) -> None:
-    """Judge the alerts that were made, edited or resumed, and tell those whose wish is already fulfilled."""
+    """Judge the alerts that were made, edited or resumed, and tell those whose wish is already fulfilled.
+
+    Where there is a broker, telling is left to the notify worker.
+    """
+    if site.settings.broker_url is not None:
+        site.alerts.evaluate_owed()
+        return
     notify = site.notify(channel)
     _evaluate(site, notify)
-    notify.deliver(site.replay_clock.read())
+    tell_all(site, notify, site.pages.newest())
 
 
 def _evaluate(site: Site, notify: Notify) -> None:

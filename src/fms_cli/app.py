@@ -2,21 +2,23 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import fms
 from fms.errors import Fatal, FmsError, Transient
-from fms_cli import alerts, db, demo, notifications, prices, run, stages, users
+from fms_cli import alerts, config, db, doctor, demo, init, notifications, prices, queues, run, stages, users, worker
 
 EXIT_CODES = {
     0: "done; rejected documents are counted and shown, and are no error unless --strict says so",
     1: "done, but documents were rejected and --strict was given",
     2: "wrong option, or an input that cannot be used: no such file, broken mapping, unknown alert",
     3: "busy: another run uses the data directory; try again later",
-    4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms",
+    4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms; doctor found an error",
     130: "interrupted; the same command finishes the work",
 }
 """What each exit code means; the docs are made from this."""
@@ -35,11 +37,16 @@ app.command("ingest")(stages.ingest)
 app.command("diff")(stages.diff)
 app.command("match")(stages.match)
 app.command("notify")(stages.notify)
+app.add_typer(worker.app, name="worker")
+app.add_typer(queues.app, name="queues")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(prices.app, name="prices")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")
+app.command("init")(init.init)
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 
 
@@ -49,13 +56,34 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@contextmanager
+def _named(config: Path) -> Iterator[None]:
+    """For so long every process that this one starts takes its settings from that file too."""
+    before = os.environ.get(CONFIG)
+    os.environ[CONFIG] = str(config)
+    try:
+        yield
+    finally:
+        os.environ.pop(CONFIG)
+        os.environ |= {} if before is None else {CONFIG: before}
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", exists=True, dir_okay=False, show_default=False,
+            help="TOML file with settings, instead of fms.toml in the data directory (or FMS_CONFIG).",
+        ),
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    if config is not None:
+        context.with_resource(_named(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

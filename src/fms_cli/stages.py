@@ -1,6 +1,7 @@
 """The stages alone, as batch jobs: each reads the file that the one before wrote."""
 
 from collections import deque
+from collections.abc import Mapping as Counted
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def ingest(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Check and normalise files of fares; without --out only check them and print the counts."""
+    """Check and normalise files of fares, and publish them; without a broker and --out only print the counts."""
     from fms.model.fare import FareBatch
     from fms.settings import load_settings
     from fms.sources.open import open_source
@@ -51,21 +52,29 @@ def ingest(
     settings = load_settings(data, batch_size=batch_size)
     sources = [open_source(name, mapping) for name in files(replay, more)]
     at = instant(observed_at)
+    published: dict[str, int | float] = {}
     with ExitStack() as stack:
         on_reject = stack.enter_context(rejects_file(rejects)) if rejects else None
         bar = stack.enter_context(Bar())
         stage = Ingest(observed_at=at, batch_rows=settings.batch_size, on_reject=on_reject, on_progress=bar)
-        batches = (batch for source in sources for batch in stage.batches(source))
-        if out:
-            write_safely(out, FareBatch, batches)
+        if settings.broker_url is not None and not out:
+            from fms.runtime.logs import log_to_stderr
+            from fms_cli.feeding import replay as publish
+
+            published = publish(settings, sources, stage, log_to_stderr(settings.log_format, worker="ingest"))
         else:
-            deque(batches, maxlen=0)
+            batches = (batch for source in sources for batch in stage.batches(source))
+            if out:
+                write_safely(out, FareBatch, batches)
+            else:
+                deque(batches, maxlen=0)
     counts = stage.counts
     if as_json:
         names = ("documents", "accepted", "rejected", "rejected_by_reason")
-        _summary({name: getattr(counts, name) for name in names}, out, as_json=True)
+        _summary({name: getattr(counts, name) for name in names} | published, out, as_json=True)
     else:
-        _summary({"documents": counts.documents, "accepted": counts.accepted, "rejected": counts.rejected}, out)
+        shown = {"documents": counts.documents, "accepted": counts.accepted, "rejected": counts.rejected}
+        _summary(shown | ({"messages published": published["published"]} if published else {}), out)
         if out != "-":
             show_rejected(counts.rejected_by_reason, rejects)
     if strict and counts.rejected:
@@ -79,7 +88,7 @@ def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None
     from fms.model.fare import FareBatch
     from fms.pricebook.overlay import Overlay
     from fms.stages.diff import Diff
-    from fms.stages.follow import Newest, through
+    from fms.stages.follow import through
 
     digest = digest_of(source)
     with open_site(data) as site, site.exclusive():
@@ -87,15 +96,13 @@ def diff(source: In, out: Out, data: Data = None, as_json: Json = False) -> None
         made_from = f"{digest}-{site.pages.identity:x}" if digest else ""
         overlay = Overlay(site.pages)
         stage = Diff(overlay, site.settings.rules())
-        newest = Newest()
-        changes = through(stage, newest.of(batches_in(source, FareBatch)))
+        changes = through(stage, batches_in(source, FareBatch))
         if is_made_from(out, made_from):
             # An earlier try got as far as this. OUT is whole, and may be all that is left of what moved: it stays.
             deque(changes, maxlen=0)
         else:
             write_safely(out, ChangeBatch, changes, made_from)
         overlay.flush()
-        site.replay_clock.advance(newest.at)
     names = ("duplicates", "late", "unchanged", "first_seen", "moved", "gone")
     _summary({name: getattr(stage.counts, name) for name in names}, out, as_json=as_json)
 
@@ -125,11 +132,13 @@ def notify(source: In, data: Data = None, as_json: Json = False) -> None:
         stage = site.notify(silent() if as_json else None)
         newest = Newest()
         deque(through(stage, newest.of(batches_in(source, OutboxBatch))), maxlen=0)
-        stage.deliver(site.replay_clock.advance(newest.at))
+        # A diff that was cut short has written its changes, but its price book has not moved on yet.
+        stage.sweep()
+        stage.deliver(max(site.pages.newest(), newest.at or 0))
     _summary(dict(sorted(stage.counts.items())), None, as_json=as_json)
 
 
-def _summary(counts: dict[str, object] | dict[str, int], out: str | None, *, as_json: bool = False) -> None:
+def _summary(counts: Counted[str, object], out: str | None, *, as_json: bool = False) -> None:
     if as_json and out != "-":
         json_line(counts)
         return

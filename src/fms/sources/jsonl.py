@@ -36,18 +36,19 @@ _BRACE, _CLOSED, _RETURN, _N, _A, _I, _SMALL_N = b"{}\rNaIn"
 
 
 class JsonLines:
-    """A file or stream of JSON lines."""
+    """A file or stream of JSON lines; ``first`` is the number of its first line."""
 
-    def __init__(self, source: Input, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, source: Input, block_bytes: int = BLOCK_BYTES, first: int = 1) -> None:
         self.name = source.name
         self._input = source
         self._block_bytes = block_bytes
+        self._first = first
 
     def blocks(self) -> Iterator[Block]:
         """The documents in order. Raises Invalid when no more can be read."""
         progress = Progress()
         parser = Parser()
-        for lines in read_lines(self._input, progress, self._block_bytes):
+        for lines in read_lines(self._input, progress, self._block_bytes, self._first):
             how_far = {"bytes_done": progress.bytes_done, "bytes_total": self._input.size}
             if isinstance(lines, LongLine):
                 reject = Reject(self.name, lines.number, "line_too_long", kept_raw(lines.head))

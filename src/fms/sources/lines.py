@@ -106,12 +106,16 @@ class Progress:
     bytes_done: int = 0
 
 
-def read_lines(source: Input, progress: Progress, block_bytes: int = BLOCK_BYTES) -> Iterator[Lines | LongLine]:
+def read_lines(
+    source: Input, progress: Progress, block_bytes: int = BLOCK_BYTES, first: int = 1
+) -> Iterator[Lines | LongLine]:
     """The lines of a plain or gzip file in order; a byte order mark is skipped, a last line may lack its newline.
+
+    ``first`` is the number of the first line.
 
     Raises Invalid, after the lines before it, when the file is damaged or cut off.
     """
-    number, rest = 1, b""
+    number, rest = first, b""
     for block in _without_bom(_gathered(_plain(source, progress, block_bytes), block_bytes)):
         chunk = block
         if len(rest) > LONGEST_LINE:

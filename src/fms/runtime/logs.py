@@ -1,0 +1,35 @@
+"""Log lines on stderr, as text for people or JSON for machines. Set up by whoever runs a worker, never by an import."""
+
+import logging
+import sys
+from typing import Any, cast
+
+import structlog
+
+from fms.runtime.watching import Log
+
+
+def log_to_stderr(form: str, **common: Any) -> Log:
+    """A log whose lines all carry ``common``. ``form``: ``text`` or ``json``.
+
+    What libraries have to say goes the same way from warnings on, but for pika: its errors are raised here too.
+    """
+    render: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    structlog.configure(
+        processors=[*shared, render],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(render, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
+    return cast("Log", structlog.get_logger().bind(**common))

@@ -1,0 +1,186 @@
+"""The workers: each stage between its queues, and ingest before the first of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from fms.bootstrap import Site
+from fms.model.change import ChangeBatch
+from fms.model.clock import Clock
+from fms.model.document import Reject
+from fms.model.fare import FareBatch
+from fms.model.notification import OutboxBatch
+from fms.ports import Broker, Channel, Delivery
+from fms.queues.routes import Routes
+from fms.queues.topology import CHANGES, DELAYS, FARES, OUTBOX, REJECTS, delay_of, queues_of
+from fms.queues.wire import Headings, Letter
+from fms.runtime.job import Chore, Job
+from fms.runtime.patience import Patience
+from fms.sources.rejects import reject_line
+from fms.telling import tell_all
+
+REJECTS_AT_ONCE = 1_000
+"""Rejected documents in one message."""
+
+ATTEMPT = "fms.attempt"
+"""How often a message was put off."""
+
+CONSUMED = {"price": FARES, "alert": CHANGES, "notify": OUTBOX}
+"""Worker → the kind that it takes."""
+
+
+PREFETCHED = {"notify": 8}
+"""Messages of a queue that a worker may hold, if more than one: where their order does not matter."""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What a worker of a site works with: the site, its broker, and the routes of what it makes."""
+
+    site: Site
+    broker: Broker
+    routes: Routes
+
+    @classmethod
+    def of(cls, site: Site, broker: Broker) -> "Plant":
+        """With routes that carry the site's clock."""
+        return cls(site, broker, Routes(Headings(site.clock)))
+
+    def send(self, letters: Iterable[Letter]) -> None:
+        """Publish letters, each confirmed."""
+        for letter in letters:
+            self.broker.publish(letter.queue, letter.body, letter.headers)
+
+
+def price_job(plant: Plant) -> Job:
+    """Fares → diff → changes."""
+    diff = plant.site.diff()
+    return Job("price", FareBatch, diff, plant.routes.by_route, lambda: asdict(diff.counts))
+
+
+def alert_job(plant: Plant) -> Job:
+    """Changes → match → outbox; and the evaluations that new and edited alerts are owed."""
+    site, match = plant.site, plant.site.match()
+
+    def evaluate() -> None:
+        for messages in site.alerts.evaluations():
+            match.counts["evaluated"] += len(messages)
+            plant.send(plant.routes.by_user(OutboxBatch.of_messages(messages)))
+
+    return Job(
+        "alert",
+        ChangeBatch,
+        match,
+        plant.routes.by_user,
+        lambda: match.counts,
+        chores=[Chore("evaluate", site.settings.deliver_seconds, evaluate)],
+        # Alerts first: changes that were published before an alert was made are none of its business.
+        begin=evaluate,
+        finish=evaluate,
+    )
+
+
+def notify_job(plant: Plant, channel: Channel | None, *, by_clock: bool) -> Job:
+    """Outbox → inboxes → pushes.
+
+    Args:
+        plant: what it works with.
+        channel: how users hear; None: the console.
+        by_clock: tell by the clock; else by the newest observation of the price book, as a replay does.
+    """
+    site = plant.site
+    notify = site.notify(channel, shared=True)
+
+    def now() -> int:
+        return site.clock() if by_clock else site.pages.newest()
+
+    def finish() -> None:
+        tell_all(site, notify, now(), plant.broker.wait)
+
+    return Job(
+        "notify",
+        OutboxBatch,
+        notify,
+        plant.routes.nowhere,
+        lambda: notify.counts,
+        chores=[
+            Chore("sweep", site.settings.sweep_seconds, lambda: notify.sweep(int(site.settings.sweep_seconds * 1000))),
+            Chore("deliver", site.settings.deliver_seconds, lambda: _ignore(notify.deliver(now(), everybody=False))),
+            Chore("deliver to everybody", site.settings.sweep_seconds, lambda: _ignore(notify.deliver(now()))),
+        ],
+        finish=finish,
+        puts_off=True,
+    )
+
+
+def _ignore(_answer: object) -> None:
+    """Users whom another worker has now are told when it is their turn again."""
+
+
+def putter_off(broker: Broker) -> Callable[[Delivery], None]:
+    """Puts a message off to one of the delay queues, a longer one each time, and acknowledges it."""
+
+    def put_off(delivery: Delivery) -> None:
+        attempt = int(delivery.headers.get(ATTEMPT, 0))
+        seconds = DELAYS[min(attempt, len(DELAYS) - 1)]
+        headers = {**delivery.headers, ATTEMPT: attempt + 1}
+        broker.publish(delivery.queue, delivery.body, headers, after=seconds)
+        broker.acknowledge(delivery)
+
+    return put_off
+
+
+def queues_to_drain(worker: str, partitions: Sequence[int]) -> list[str]:
+    """The queues that are empty when a worker has nothing more to do."""
+    queues = queues_of(CONSUMED[worker], partitions)
+    return [*queues, *map(delay_of, DELAYS)] if worker == "notify" else queues
+
+
+class Feeder:
+    """Publishes fares batch after batch, and what is rejected among them, however often that takes.
+
+    Args:
+        broker: takes them.
+        clock: UTC ms, for their headers.
+        patience: for a broker that is away.
+
+    Attributes:
+        messages, bytes: how many messages of fares are published, and the bytes of their bodies.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock, patience: Patience) -> None:
+        self._broker = broker
+        self._headings = Headings(clock)
+        self._routes = Routes(self._headings)
+        self._patience = patience
+        self._rejects: list[str] = []
+        self.messages = 0
+        self.bytes = 0
+
+    def feed(self, batches: Iterable[FareBatch]) -> bool:
+        """Publish batches in order; whether all of them are with the broker. False: the wish to stop came before."""
+        for batch in batches:
+            for letter in self._routes.by_route(batch):
+                if not self._insist(letter):
+                    return False
+                self.messages += 1
+                self.bytes += len(letter.body)
+        return self._flush()
+
+    def reject(self, reject: Reject) -> None:
+        """Take a document that was set aside; for ``Ingest``'s ``on_reject``."""
+        self._rejects.append(reject_line(reject))
+        if len(self._rejects) >= REJECTS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> bool:
+        if not self._rejects:
+            return True
+        body = "".join(f"{line}\n" for line in self._rejects).encode()
+        sent = self._insist(Letter(REJECTS, body, self._headings.of_rejects(len(self._rejects))))
+        self._rejects = [] if sent else self._rejects
+        return sent
+
+    def _insist(self, letter: Letter) -> bool:
+        publish = partial(self._broker.publish, letter.queue, letter.body, letter.headers)
+        return self._patience.insist("publish", publish)
