@@ -154,7 +154,7 @@ class Site:
         from fms_cli.app import main
 
         out, err = StringIO(), StringIO()
-        places = _environment(FMS_DATA=str(self.data), FMS_SHARDS=str(self.shards))
+        places = environment(FMS_DATA=str(self.data), FMS_SHARDS=str(self.shards))
         with places, redirect_stdout(out), redirect_stderr(err):
             code = main(list(arguments))
         assert code == 0, f"fms {' '.join(arguments)}: {code}\n{err.getvalue()}"
@@ -182,7 +182,7 @@ def run_repeatedly(site: Site, paths: Sequence[Path], alerts: Sequence[dict[str,
 
 
 @contextmanager
-def _environment(**values: str) -> Iterator[None]:
+def environment(**values: str) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

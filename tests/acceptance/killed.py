@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -104,8 +104,8 @@ class Renamed:
 
 
 MAKING: dict[str, Point] = {
-    "before a new directory has its catalog": At("fms.db.local:fill_catalog", before=True),
-    "after a new directory has its catalog": At("fms.db.local:fill_catalog", before=False),
+    "before a new directory has its catalog": At("fms.db.initialise:fill_catalog", before=True),
+    "after a new directory has its catalog": At("fms.db.initialise:fill_catalog", before=False),
     "after the user was made": At("fms.db.users:Users._add", before=False),
     "after one shard has its alerts": BetweenShards("fms.db.alerts:AlertRows.add"),
     "after the import": At("fms.alerts:Alerts.import_file", before=False),
@@ -132,8 +132,6 @@ TELLING: dict[str, Point] = {
         "fms.db.notifications:mark_handed_over", before=True, nth=2
     ),
     "after the hand-over": At("fms.db.notifications:SqlNotifications.hand_over", before=False),
-    "before the clock is moved on": At("fms.replayclock:ReplayClock.advance", before=True),
-    "while the clock is moved on": Renamed(before=True),
     "after the first intent": At("fms.db.notifications:SqlNotifications.write", before=False),
     "before a push": At("fms.channels.console:Console.send", before=True, nth=2),
     "after a push": At("fms.channels.console:Console.send", before=False, nth=2),
@@ -151,7 +149,65 @@ STAGES: dict[str, Point] = {
 """Points of a stage that is run alone."""
 
 
-POINTS = MAKING | RUNNING | TELLING | STAGES
+_TAKEN = "fms.queues.rabbitmq:RabbitMQ.next"
+_PUBLISHED = "fms.queues.rabbitmq:RabbitMQ.publish"
+_ACKNOWLEDGED = "fms.queues.rabbitmq:RabbitMQ.acknowledge"
+_DECODED = "fms.runtime.delivery:unpacked"
+
+FEEDING: dict[str, Point] = {
+    "ingest: before the first fares are published": At(_PUBLISHED, before=True),
+    "ingest: after some fares are published": At(_PUBLISHED, before=False, nth=5),
+    "ingest: before the last part is published": At(_PUBLISHED, before=True, nth=12),
+}
+"""Points of ingest into the queues."""
+
+PRICING: dict[str, Point] = {
+    "price: before a message is read": At(_TAKEN, before=True),
+    "price: after a message was read": At(_TAKEN, before=False, nth=3),
+    "price: before it is decoded": At(_DECODED, before=True, nth=2),
+    "price: after it was decoded": At(_DECODED, before=False, nth=2),
+    "price: after it was processed": At("fms.stages.diff:Diff.process", before=False, nth=2),
+    "price: before changes are published": At(_PUBLISHED, before=True, nth=2),
+    "price: after changes are published": At(_PUBLISHED, before=False, nth=2),
+    "price: before pages are put": At("fms.pricebook.redis:RedisPageStore.put", before=True, nth=2),
+    "price: after pages were put": At("fms.pricebook.redis:RedisPageStore.put", before=False, nth=2),
+    "price: after it was settled": At("fms.stages.diff:Diff.settle", before=False, nth=2),
+    "price: before it is acknowledged": At(_ACKNOWLEDGED, before=True, nth=2),
+    "price: after it was acknowledged": At(_ACKNOWLEDGED, before=False, nth=2),
+}
+"""Points of the price worker."""
+
+ALERTING: dict[str, Point] = {
+    "alert: after a message was read": At(_TAKEN, before=False, nth=2),
+    "alert: after it was decoded": At(_DECODED, before=False, nth=1),
+    "alert: after the alerts were found": At("fms.db.matching:SqlAlertLedger.candidates", before=False),
+    "alert: before firings are recorded": At("fms.db.matching:SqlAlertLedger.record", before=True),
+    "alert: after one shard has its firings": BetweenShards("fms.db.matching:SqlAlertLedger.record"),
+    "alert: after firings are recorded": At("fms.db.matching:SqlAlertLedger.record", before=False),
+    "alert: before firings are published": At(_PUBLISHED, before=True),
+    "alert: after some firings are published": At(_PUBLISHED, before=False),
+    "alert: after it was settled": At("fms.stages.match:Match.settle", before=False),
+    "alert: before it is acknowledged": At(_ACKNOWLEDGED, before=True),
+    "alert: after it was acknowledged": At(_ACKNOWLEDGED, before=False),
+}
+"""Points of the alert worker."""
+
+NOTIFYING: dict[str, Point] = {
+    "notify: after a message was read": At(_TAKEN, before=False, nth=2),
+    "notify: after it was decoded": At(_DECODED, before=False),
+    "notify: before the inbox has it": At("fms.db.notifications:SqlNotifications.hand_over", before=True),
+    "notify: after the inbox has it": At("fms.db.notifications:SqlNotifications.hand_over", before=False),
+    "notify: before it is acknowledged": At(_ACKNOWLEDGED, before=True),
+    "notify: after it was acknowledged": At(_ACKNOWLEDGED, before=False),
+    "notify: after the first intent": At("fms.db.notifications:SqlNotifications.write", before=False),
+    "notify: before a push": At("fms.channels.console:Console.send", before=True),
+    "notify: after a push": At("fms.channels.console:Console.send", before=False),
+    "notify: after a push was noted": At("fms.db.notifications:SqlNotifications.write", before=False, nth=3),
+}
+"""Points of the notify worker."""
+
+
+POINTS = MAKING | RUNNING | TELLING | STAGES | FEEDING | PRICING | ALERTING | NOTIFYING
 
 
 class Scaffold:
@@ -166,19 +222,20 @@ class Scaffold:
         with self._server:
             pass
 
-    def run(self, point: str, *arguments: str | Path) -> Done:
+    def run(self, point: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Done:
         """How ``fms ARGUMENT…`` ended that was to be killed at a point: its negative signal, or exit code."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         with TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
-            print(json.dumps([point, str(out), str(err), *map(str, arguments)]), file=self._server.stdin, flush=True)
+            order = [point, str(out), str(err), dict(env or {}), *map(str, arguments)]
+            print(json.dumps(order), file=self._server.stdin, flush=True)
             code = int(self._server.stdout.readline())
             return Done(code, out.read_text(), err.read_text())
 
-    def kill(self, point: str, *arguments: str | Path) -> Done:
+    def kill(self, point: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Done:
         """The same, and it was killed."""
-        done = self.run(point, *arguments)
+        done = self.run(point, *arguments, env=env)
         assert done.code == -signal.SIGKILL, f"{point} was never reached: {done.code}\n{done.err}"
         return done
 
@@ -186,9 +243,10 @@ class Scaffold:
 def serve() -> None:
     """Answer every command on stdin with how the process ended that did it."""
     for line in sys.stdin:
-        point, out, err, *arguments = json.loads(line)
+        point, out, err, env, *arguments = json.loads(line)
         child = os.fork()
         if not child:
+            os.environ.update(env)
             os._exit(_run_in(out, err, point, arguments))
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
@@ -208,4 +266,6 @@ def _run_in(out: str, err: str, point: str, arguments: list[str]) -> int:
 if __name__ == "__main__":
     importlib.import_module("fms.bootstrap")
     importlib.import_module("fms.runs")
+    importlib.import_module("fms_cli.working")
+    importlib.import_module("fms_cli.feeding")
     serve()
