@@ -16,7 +16,7 @@ from fms.errors import Invalid, NotFound
 from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
 from fms.model.alert_file import read_alert_file
-from fms.model.evaluation import evaluate, excluded_by, wanted
+from fms.model.evaluation import caught_up, evaluate, excluded_by, wanted
 from fms.model.fare import Fare
 from fms.model.ids import IdMint, parse_id
 from fms.model.money import format_amount
@@ -62,11 +62,18 @@ class Alerts:
         users: whose they are.
         fares: the price book, for evaluations and explanations.
         mint: makes their ids.
+        catch_up_ms: how long after an evaluation what it missed is looked for; None: nobody matches meanwhile.
     """
 
     def __init__(
-        self, rows: AlertRows | MemoryAlertRows, users: Users | MemoryUsers, fares: KnownFares, mint: IdMint
+        self,
+        rows: AlertRows | MemoryAlertRows,
+        users: Users | MemoryUsers,
+        fares: KnownFares,
+        mint: IdMint,
+        catch_up_ms: int | None = None,
     ) -> None:
+        self._catch_up_ms = catch_up_ms
         self._rows = rows
         self._users = users
         self._fares = fares
@@ -175,7 +182,14 @@ class Alerts:
 
     def evaluations(self) -> Iterator[list[Message]]:
         """The same, some at a time: each list is committed when it comes."""
-        return self._rows.evaluate_owed(self._judge)
+        return self._rows.evaluate_owed(self._judge, catch_up_ms=self._catch_up_ms)
+
+    def catch_up(self) -> Iterator[list[Message]]:
+        """Look for changes that passed alerts by while they were evaluated; as ``evaluations``.
+
+        Only for whoever knows that all changes of the alerts' routes that the price book has are matched.
+        """
+        return self._rows.catch_up(self._look)
 
     def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
         alerts = [alert for alert, _ in owed]
@@ -185,6 +199,16 @@ class Alerts:
         for (alert, resumed), found in zip(owed, known, strict=True):
             state, firing = evaluate(alert, found.fares, newest.get(alert.criteria.od), resume=resumed)
             outcomes.append(Outcome(alert, state, [firing] if firing else []))
+        return outcomes
+
+    def _look(self, alerts: Sequence[Alert]) -> list[Outcome]:
+        newest = self._fares.newest([alert.criteria.od for alert in alerts])
+        known = self._fares.known([_whole_question(alert) for alert in alerts])
+        outcomes = []
+        for alert, found in zip(alerts, known, strict=True):
+            state, firing = caught_up(alert, found.fares, newest.get(alert.criteria.od))
+            if state != alert.state:
+                outcomes.append(Outcome(alert, state, [firing] if firing else []))
         return outcomes
 
     def explain(self, alert: Alert) -> Explanation:
@@ -233,8 +257,12 @@ def _let_go(state: AlertState) -> AlertState:
     return replace(state, holder=None, holder_departure=None)
 
 
-def _question(alert: Alert) -> Question:
+def _whole_question(alert: Alert) -> Question:
     want = alert.criteria
+    return Question(want.od, want.depart_from, want.depart_to, want.market)
+
+
+def _question(alert: Alert) -> Question:
     # A target asks only whether something is below it; the others measure from whatever is cheapest.
     at_most = alert.amount if alert.kind == TARGET else None
-    return Question(want.od, want.depart_from, want.depart_to, want.market, at_most)
+    return replace(_whole_question(alert), at_most=at_most)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 PRICES_FILE = "prices.sqlite"
 
+CATCH_UP_MS = 10_000
+"""Longer than it takes from publishing changes to putting their pages."""
+
 
 class Site:
     """One data directory: price book, alert shards, inboxes, and the stages over them.
@@ -61,7 +64,8 @@ class Site:
         self.alert_rows = AlertRows(self.router, self.mint, clock)
         self.users = Users(self.router, self.mint, clock)
         self.notifications = SqlNotifications(self.router)
-        self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint)
+        catch_up = None if settings.broker_url is None else CATCH_UP_MS
+        self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, catch_up)
         self.reports = Reports(lambda: opened(catalog_place(settings.data, settings.catalog())))
 
     def ingest(

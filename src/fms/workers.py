@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from fms.bootstrap import Site
+from fms.db.partitions import prepare
 from fms.model.change import ChangeBatch
-from fms.model.clock import Clock
+from fms.model.clock import Clock, date_of, utc_day
 from fms.model.document import Reject
 from fms.model.fare import FareBatch
-from fms.model.notification import OutboxBatch
+from fms.model.notification import Message, OutboxBatch
 from fms.ports import Broker, Channel, Delivery
 from fms.queues.routes import Routes
 from fms.queues.topology import CHANGES, DELAYS, FARES, OUTBOX, REJECTS, delay_of, queues_of
@@ -24,6 +25,12 @@ REJECTS_AT_ONCE = 1_000
 
 ATTEMPT = "fms.attempt"
 """How often a message was put off."""
+
+CATCH_UP_SECONDS = 5.0
+"""How often the alert worker looks for alerts that a change passed by; see ``Alerts.catch_up``."""
+
+MONTHS_SECONDS = 6 * 3600.0
+"""How often the alert worker makes the partitions of the months to come."""
 
 CONSUMED = {"price": FARES, "alert": CHANGES, "notify": OUTBOX}
 """Worker → the kind that it takes."""
@@ -58,14 +65,30 @@ def price_job(plant: Plant) -> Job:
     return Job("price", FareBatch, diff, plant.routes.by_route, lambda: asdict(diff.counts))
 
 
-def alert_job(plant: Plant) -> Job:
+def alert_job(plant: Plant, partitions: Sequence[int]) -> Job:
     """Changes → match → outbox; and the evaluations that new and edited alerts are owed."""
     site, match = plant.site, plant.site.match()
 
-    def evaluate() -> None:
-        for messages in site.alerts.evaluations():
+    def send(found: Iterable[list[Message]]) -> None:
+        for messages in found:
             match.counts["evaluated"] += len(messages)
             plant.send(plant.routes.by_user(OutboxBatch.of_messages(messages)))
+
+    def evaluate() -> None:
+        send(site.alerts.evaluations())
+
+    def catch_up() -> None:
+        # With nothing left to match the price book is not ahead of the alerts.
+        if not plant.broker.depth(queues_of(CHANGES, partitions)):
+            send(site.alerts.catch_up())
+
+    def make_months() -> None:
+        prepare(site.router, date_of(utc_day(site.clock())))
+
+    def begin() -> None:
+        make_months()
+        # Alerts first: changes that were published before an alert was made are none of its business.
+        evaluate()
 
     return Job(
         "alert",
@@ -73,9 +96,12 @@ def alert_job(plant: Plant) -> Job:
         match,
         plant.routes.by_user,
         lambda: match.counts,
-        chores=[Chore("evaluate", site.settings.deliver_seconds, evaluate)],
-        # Alerts first: changes that were published before an alert was made are none of its business.
-        begin=evaluate,
+        chores=[
+            Chore("make months", MONTHS_SECONDS, make_months),
+            Chore("evaluate", site.settings.deliver_seconds, evaluate),
+            Chore("catch up", CATCH_UP_SECONDS, catch_up),
+        ],
+        begin=begin,
         finish=evaluate,
     )
 
@@ -143,14 +169,15 @@ class Feeder:
         broker: takes them.
         clock: UTC ms, for their headers.
         patience: for a broker that is away.
+        run: names what is fed; None: by a number of its own.
 
     Attributes:
         messages, bytes: how many messages of fares are published, and the bytes of their bodies.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, patience: Patience) -> None:
+    def __init__(self, broker: Broker, clock: Clock, patience: Patience, run: str | None = None) -> None:
         self._broker = broker
-        self._headings = Headings(clock)
+        self._headings = Headings(clock, run)
         self._routes = Routes(self._headings)
         self._patience = patience
         self._rejects: list[str] = []

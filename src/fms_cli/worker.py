@@ -89,7 +89,7 @@ def alert(
     from fms.workers import alert_job
 
     options = _Options("alert", data, partitions, log, metrics_port, once=once, as_json=as_json)
-    options.run(processes, alert_job, supervised=supervised)
+    options.run(processes, lambda plant: alert_job(plant, options.partitions), supervised=supervised)
 
 
 @app.command()

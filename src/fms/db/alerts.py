@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select
 
-from fms.db.given import by_index, insert_rows, rows_by
-from fms.db.matching import alerts_by_id, write_states
+from fms.db.given import by_index, insert_rows, rows_by, update_rows
+from fms.db.matching import alerts_by_id, move_windows, write_states
 from fms.db.outbox import write_firings
 from fms.db.rows import alert_of, alert_values, window_rows
 from fms.db.tables import alert, alert_window
@@ -24,6 +24,9 @@ from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
 """Evaluates alerts; the flag says whether it was resumed and keeps its threshold."""
+
+Look = Callable[[Sequence[Alert]], list[Outcome]]
+"""Looks for changes that the evaluations of alerts missed; see ``caught_up``."""
 
 EVALUATED_AT_ONCE = 500
 """Alerts in one transaction: for so long, and no longer, edits of them wait."""
@@ -90,7 +93,7 @@ class AlertRows:
             if edited == before:
                 return edited
             edited = replace(edited, version=before.version + 1)
-            values = alert_values(edited)
+            values = alert_values(edited) | {"catch_up_at": None}
             if owed or edited.paused:
                 # A paused alert owes nothing: it is evaluated when it is resumed.
                 since = None if edited.paused else self._clock()
@@ -108,12 +111,16 @@ class AlertRows:
             _drop_windows(connection, alert_id)
             connection.execute(delete(alert).where(alert.c.id == alert_id))
 
-    def evaluate_owed(self, judge: Judge, *, before: int | None = None) -> Iterator[list[Message]]:
+    def evaluate_owed(
+        self, judge: Judge, *, before: int | None = None, catch_up_ms: int | None = None
+    ) -> Iterator[list[Message]]:
         """Do the evaluations that are owed, route by route; yields each transaction's outbox rows after its commit.
 
         Args:
             judge: evaluates them.
             before: only those owed since before this time, UTC ms: others may be at work on the newer ones.
+            catch_up_ms: after so long they are to be looked at again, if nothing has moved them by then; see
+                ``catch_up``. None: never, since nobody matches meanwhile.
 
         What another process is evaluating or editing just now is left to it.
         """
@@ -125,10 +132,38 @@ class AlertRows:
                 ids = connection.execute(owed).scalars().all()
             for start in range(0, len(ids), EVALUATED_AT_ONCE):
                 with writing(shard.engine) as connection:
-                    messages = self._evaluate_some(connection, ids[start : start + EVALUATED_AT_ONCE], judge)
+                    some = ids[start : start + EVALUATED_AT_ONCE]
+                    messages = self._evaluate_some(connection, some, judge, catch_up_ms)
                 yield messages
 
-    def _evaluate_some(self, connection: Connection, ids: Sequence[UUID], judge: Judge) -> list[Message]:
+    def catch_up(self, look: Look) -> Iterator[list[Message]]:
+        """Look again at alerts that nothing has moved since their evaluation; as ``evaluate_owed``."""
+        now = self._clock()
+        due = select(alert.c.id).where(alert.c.catch_up_at <= now).order_by(alert.c.od, alert.c.id)
+        for shard in self._router.all():
+            with reading(shard.engine) as connection:
+                ids = connection.execute(due).scalars().all()
+            for start in range(0, len(ids), EVALUATED_AT_ONCE):
+                with writing(shard.engine) as connection:
+                    messages = self._look_at_some(connection, ids[start : start + EVALUATED_AT_ONCE], look)
+                yield messages
+
+    def _look_at_some(self, connection: Connection, ids: Sequence[UUID], look: Look) -> list[Message]:
+        check_owned(connection, {slot_of_id(alert_id) for alert_id in ids})
+        by_index(connection)
+        rows = rows_by(connection, alert, {"id": ids}, lock="SKIP")
+        found = [alert_of(row) for row in rows if row.catch_up_at is not None]
+        outcomes = look(found)
+        write_states(connection, outcomes)
+        move_windows(connection, outcomes)
+        behind = {one.id for one in found} - {outcome.alert.id for outcome in outcomes}
+        if behind:
+            update_rows(connection, alert, [{"id": one, "catch_up_at": None} for one in sorted(behind)])
+        return write_firings(connection, outcomes, self._mint, evaluated=True)
+
+    def _evaluate_some(
+        self, connection: Connection, ids: Sequence[UUID], judge: Judge, catch_up_ms: int | None
+    ) -> list[Message]:
         check_owned(connection, {slot_of_id(alert_id) for alert_id in ids})
         by_index(connection)
         # Another process may have evaluated, edited or deleted some of them since they were listed.
@@ -138,7 +173,8 @@ class AlertRows:
             return []
         owed = [found[alert_id] for alert_id in ids if alert_id in found]
         outcomes = judge([(alert_of(row), row.evaluate_resumed) for row in owed])
-        write_states(connection, outcomes, evaluate_at=None, evaluate_resumed=False)
+        again = None if catch_up_ms is None else self._clock() + catch_up_ms
+        write_states(connection, outcomes, evaluate_at=None, evaluate_resumed=False, catch_up_at=again)
         # Since it is owed an alert has no windows: nobody can have seen it.
         windows = [row for outcome in outcomes for row in window_rows(replace(outcome.alert, state=outcome.state))]
         if windows:

@@ -57,7 +57,7 @@ class SqlAlertLedger:
                 # Whoever writes an alert raises its version: the same version means the same trigger and holder.
                 same = [outcome for outcome in some if versions.get(outcome.alert.id) == outcome.alert.version]
                 write_states(connection, same)
-                _move_windows(connection, same)
+                move_windows(connection, same)
                 messages += write_firings(connection, same, self._mint, evaluated=False)
                 lost = versions.keys() - {outcome.alert.id for outcome in same}
                 changed += alerts_by_id(connection, sorted(lost)).values()
@@ -82,11 +82,12 @@ def alerts_by_id(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Aler
 def write_states(connection: Connection, outcomes: Sequence[Outcome], **more: Any) -> None:
     """Write new states and raise versions; ``more``: further columns. The caller has locked the alerts."""
     if outcomes:
-        states = [state_values(outcome.state) | {"id": outcome.alert.id} | more for outcome in outcomes]
+        moved: dict[str, Any] = {"catch_up_at": None} | more
+        states = [state_values(outcome.state) | {"id": outcome.alert.id} | moved for outcome in outcomes]
         update_rows(connection, alert, states, also="version = alert.version + 1")
 
 
-def _move_windows(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+def move_windows(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Let the windows follow the trigger."""
     windows = [
         {"alert_id": outcome.alert.id, "month": month, "trigger": window_trigger(outcome.state)}

@@ -93,6 +93,9 @@ alert = Table(
     Column("edition", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column(
+        "catch_up_at", BigInteger
+    ),  # when to look for a change that the evaluation missed; none if it has moved since
     UniqueConstraint("user_id", "ref"),
     Index(None, "slot"),
     postgresql_with={"fillfactor": 80},
@@ -100,6 +103,8 @@ alert = Table(
 _holding = alert.c.holder.is_not(None)
 Index("ix_alert_holder", alert.c.holder, sqlite_where=_holding, postgresql_where=_holding)
 Index("ix_alert_od_departed", alert.c.od, alert.c.holder_departure, sqlite_where=_holding, postgresql_where=_holding)
+_behind = alert.c.catch_up_at.is_not(None)
+Index("ix_alert_catch_up", alert.c.catch_up_at, sqlite_where=_behind, postgresql_where=_behind)
 _owed = alert.c.evaluate_at.is_not(None)
 Index("ix_alert_owed", alert.c.evaluate_at, sqlite_where=_owed, postgresql_where=_owed)
 

@@ -1,13 +1,13 @@
 """Create, import, edit and resume are one operation: judge an alert afresh against the fares known now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from fms.model.alert import TARGET, Alert, AlertState, verdict
 from fms.model.change import FIRST_SEEN, Change
 from fms.model.clock import date_of, utc_day
 from fms.model.fare import SERIES_BITS, Fare
-from fms.model.fold import Firing, fire, threshold_from
+from fms.model.fold import Firing, fire, rearmed, threshold_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,35 @@ def evaluate(
     best = fares[0]
     fired, firing = fire(alert, state, Change(FIRST_SEEN, best.series, 0, None, best.fare))
     return replace(fired, last_change=None), firing
+
+
+def caught_up(alert: Alert, known: Sequence[KnownFare], newest: int | None) -> tuple[AlertState, Firing | None]:
+    """The state of an alert that missed changes, and its firing; the same state if it missed none.
+
+    While an alert is evaluated others match, and diff passes changes on before the price book has them: a change may
+    pass the alert by, and be in the book a moment later. What such changes did is seen there: the holder rose or is
+    gone, or a fare seen since the alert was armed is at or below its trigger.
+
+    Args:
+        alert: nothing has moved it since it was evaluated.
+        known: the believed fares of its O&D, by a book that lags behind no change that was matched.
+        newest: the newest observation of its O&D.
+    """
+    state, at = alert.state, newest or 0
+    if alert.paused or state.trigger is None:
+        return state, None
+    if state.holder is not None:
+        holder = next((one.fare for one in known if one.series == state.holder), None)
+        risen = holder is not None and holder.price * 100 > (state.threshold or 0) * 102
+        seen_at = at if holder is None else holder.observed_at
+        if (holder is None or risen) and seen_at > (state.fired_at or 0):
+            state = rearmed(alert, state, seen_at)
+    missed = [one for one in wanted(alert, known, at) if one.fare.observed_at >= state.armed_since]
+    if not missed or state.trigger is None or missed[0].fare.price > state.trigger:
+        return state, None
+    best = missed[0]
+    fired, firing = fire(alert, state, Change(FIRST_SEEN, best.series, 0, None, best.fare))
+    return fired, firing
 
 
 def _threshold(alert: Alert, reference: int | None) -> int | None:

@@ -13,7 +13,7 @@ from fms.model.ids import IdMint
 from fms.model.notification import Message
 
 if TYPE_CHECKING:
-    from fms.db.alerts import Judge
+    from fms.db.alerts import Judge, Look
 
 
 class MemoryAlertRows:
@@ -58,6 +58,7 @@ class MemoryAlertRows:
         if edited == before:
             return edited
         edited = self._shard.alerts[alert_id] = replace(edited, version=before.version + 1)
+        self._shard.catch_up_at.pop(alert_id, None)
         if edited.paused:
             # It is evaluated when it is resumed.
             self._shard.owed.pop(alert_id, None)
@@ -70,21 +71,39 @@ class MemoryAlertRows:
         self.get(alert_id)
         del self._shard.alerts[alert_id]
         self._shard.owed.pop(alert_id, None)
+        self._shard.catch_up_at.pop(alert_id, None)
 
-    def evaluate_owed(self, judge: "Judge", *, before: int | None = None) -> Iterator[list[Message]]:
+    def evaluate_owed(
+        self, judge: "Judge", *, before: int | None = None, catch_up_ms: int | None = None
+    ) -> Iterator[list[Message]]:
         """Do the evaluations that are owed; see ``AlertRows``."""
         listed = [key for key, one in self._shard.owed.items() if before is None or one.since < before]
         ids = [alert_id for alert_id in listed if alert_id not in self._shard.evaluating]
         if ids:
-            yield self._evaluate_some(sorted(ids, key=lambda key: (self._shard.alerts[key].criteria.od, key)), judge)
+            ids.sort(key=lambda key: (self._shard.alerts[key].criteria.od, key))
+            yield self._evaluate_some(ids, judge, catch_up_ms)
 
-    def _evaluate_some(self, ids: Sequence[UUID], judge: "Judge") -> list[Message]:
+    def catch_up(self, look: "Look") -> Iterator[list[Message]]:
+        """Look again at alerts that nothing has moved since their evaluation; see ``AlertRows``."""
+        now = self._clock()
+        due = sorted(key for key, at in self._shard.catch_up_at.items() if at <= now)
+        if due:
+            found = look([self._shard.alerts[key] for key in due])
+            outcomes = [one for one in found if self._shard.alerts.get(one.alert.id) == one.alert]
+            self._shard.write_states(outcomes)
+            for alert_id in due:
+                self._shard.catch_up_at.pop(alert_id, None)
+            yield self._shard.write_firings(outcomes, self._mint, evaluated=True)
+
+    def _evaluate_some(self, ids: Sequence[UUID], judge: "Judge", catch_up_ms: int | None) -> list[Message]:
         self._shard.evaluating.update(ids)
         try:
             outcomes = judge([(self._shard.alerts[key], self._shard.owed[key].resumed) for key in ids])
             self._shard.write_states(outcomes)
             for alert_id in ids:
                 del self._shard.owed[alert_id]
+                if catch_up_ms is not None:
+                    self._shard.catch_up_at[alert_id] = self._clock() + catch_up_ms
             return self._shard.write_firings(outcomes, self._mint, evaluated=True)
         finally:
             self._shard.evaluating.difference_update(ids)

@@ -35,6 +35,7 @@ class MemoryShard:
         alerts: as they are now.
         owed: the alerts whose evaluation is owed; until it is done they do not fire.
         evaluating: those whose evaluation somebody is doing just now.
+        catch_up_at: when to look for what evaluations missed, UTC ms; alerts that were moved since are left out.
         outbox, rows: the messages by id, and the id of each alert's and hour's.
         handed_over: the revision of each message that its inbox has.
         users, leases: the users, and who tells them.
@@ -45,6 +46,7 @@ class MemoryShard:
     alerts: dict[UUID, Alert] = field(default_factory=dict)
     owed: dict[UUID, Owed] = field(default_factory=dict)
     evaluating: set[UUID] = field(default_factory=set)
+    catch_up_at: dict[UUID, int] = field(default_factory=dict)
     outbox: dict[UUID, Message] = field(default_factory=dict)
     rows: dict[Key, UUID] = field(default_factory=dict)
     handed_over: dict[UUID, int] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class MemoryShard:
         for outcome in outcomes:
             now = self.alerts[outcome.alert.id]
             self.alerts[now.id] = replace(now, state=outcome.state, version=now.version + 1)
+            self.catch_up_at.pop(now.id, None)
 
     def write_firings(self, outcomes: Sequence[Outcome], mint: IdMint, *, evaluated: bool) -> list[Message]:
         """Upsert the outbox rows of the outcomes' firings; answers every row written, as it is now."""
