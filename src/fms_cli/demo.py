@@ -34,7 +34,8 @@ def demo(data: Data = None) -> None:
 
     directory = _emptied(data)
     rejects: list[Reject] = []
-    with open_site(directory) as site, site.exclusive():
+    # Whatever services are configured, the demo has nothing to do with them.
+    with open_site(directory, broker_url="", price_book_url="", catalog_url="") as site, site.exclusive():
         done = site.alerts.import_file(alerts(), LOCAL_USER)
         typer.echo(f"{done.added} alerts, and four days of fares on six routes. At the end this is told:\n")
         everything = Console(write=typer.echo, shown=done.added)
