@@ -1,9 +1,15 @@
 """``fms db``: the databases of a site."""
 
+from contextlib import closing
+from typing import TYPE_CHECKING
+
 import typer
 
 from fms_cli.options import Data, Json
 from fms_cli.output import json_line, listing
+
+if TYPE_CHECKING:
+    from fms.bootstrap import Site
 
 app = typer.Typer(help="The databases of a site: its catalog and its shards.", no_args_is_help=True)
 
@@ -41,9 +47,24 @@ def _print_revisions(data: Data, *, as_json: bool) -> None:
     listing(rows, as_json=as_json, columns=columns, nothing=f"{settings.data}: no databases yet")
 
 
+def _expire_dead_letters(site: "Site") -> int:
+    """By the clock, since a replay of last year does not make them older."""
+    from fms.bootstrap import open_broker
+    from fms.model.clock import DAY_MS
+    from fms.queues.admin import expire
+    from fms.queues.rabbitmq import Consuming
+    from fms.queues.topology import KINDS, REJECTS, dead_letters_of
+
+    before, count = site.clock() - site.settings.keep_dead_letters_days * DAY_MS, 0
+    for queue in [*map(dead_letters_of, KINDS), REJECTS]:
+        with closing(open_broker(site.settings, Consuming([queue]))) as broker:
+            count += expire(broker, before)
+    return count
+
+
 @app.command()
 def maintain(data: Data = None, as_json: Json = False) -> None:
-    """Delete what is older than its retention (settings keep_…), and pages of flights that have departed.
+    """Delete what is older than its retention (settings keep_…), pages of departed flights, and old dead letters.
 
     In PostgreSQL, where windows are kept by month of departure, also make the partitions of the months to come.
     """
@@ -60,6 +81,8 @@ def maintain(data: Data = None, as_json: Json = False) -> None:
         made = prepare(site.router, date_of(utc_day(site.clock())))
         deleted = delete_old(site.router, site.settings, newest)
         deleted["page"] = drop_departed(site.pages, newest)
+        if site.settings.broker_url is not None:
+            deleted["dead letters"] = _expire_dead_letters(site)
     if as_json:
         json_line(deleted | {"partitions_dropped": dropped, "partitions_made": made})
     else:

@@ -1,7 +1,7 @@
 """Queues on a RabbitMQ that is killed, paused, out of memory, or meddled with."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from threading import Thread
 
 import pika
@@ -10,7 +10,7 @@ import pytest
 from fms.errors import Disconnected, Fatal, Transient
 from fms.model.clock import system_clock
 from fms.ports import Delivery, Headers
-from fms.queues.admin import BURIED_AT, CAME_FROM, REASON, known, retry, status
+from fms.queues.admin import BURIED_AT, CAME_FROM, REASON, expire, known, retry, status
 from fms.queues.rabbitmq import Consuming, RabbitMQ
 from fms.queues.topology import (
     CHANGES,
@@ -314,3 +314,19 @@ def test_the_status_shows_depth_rate_and_consumers(connect: Connect) -> None:
     assert found[queue_of(CHANGES, 3)].consumers == 1
     assert publisher.purge(known(few(QueueRules()), ONE)) == 3
     assert publisher.depth([ONE]) == 0
+
+
+def test_dead_letters_are_thrown_away_when_they_are_old_and_not_before(connect: Connect) -> None:
+    for at in (100, 200, 300):
+        connect().publish(DEAD, b"%d" % at, {BURIED_AT: at, "fms.at": 1})
+    for count in (2, 0):
+        with closing(connect(DEAD)) as broker:
+            assert expire(broker, before=250) == count
+    assert all_of(connect(DEAD)) == [b"300"]
+
+
+def test_a_dead_letter_that_does_not_say_when_is_kept(connect: Connect) -> None:
+    connect().publish(DEAD, b"whenever", {})
+    with closing(connect(DEAD)) as broker:
+        assert expire(broker, before=1 << 60) == 0
+    assert all_of(connect(DEAD)) == [b"whenever"]

@@ -9,6 +9,7 @@ from fms.model.clock import Clock
 from fms.ports import Broker, Delivery, Headers
 from fms.queues.rabbitmq import RabbitMQ
 from fms.queues.topology import Queue
+from fms.queues.wire import AT
 
 REASON, CAME_FROM, BURIED_AT = "fms.reason", "fms.queue", "fms.buried_at"
 """What a dead letter says beside its own headers: why, from which queue, and when (UTC ms)."""
@@ -61,6 +62,21 @@ def retry(broker: Broker, now: Clock) -> int:
         if int(delivery.headers.get(BURIED_AT, 0)) > began:
             break
         broker.publish(_origin(delivery), delivery.body, _alive(delivery.headers))
+        broker.acknowledge(delivery)
+        count += 1
+    return count
+
+
+def expire(broker: Broker, before: int) -> int:
+    """Throw away dead letters that were buried, or published, before a time (UTC ms); answers how many.
+
+    ``broker`` consumes them. They lie in the order in which they came, so the first younger one ends it.
+    """
+    count = 0
+    while (delivery := broker.next(PATIENCE_SECONDS)) is not None:
+        at = delivery.headers.get(BURIED_AT, delivery.headers.get(AT))
+        if not isinstance(at, int) or at >= before:
+            break
         broker.acknowledge(delivery)
         count += 1
     return count

@@ -120,4 +120,5 @@ def _published_at(delivery: Delivery) -> int | None:
 
 def _named(delivery: Delivery) -> dict[str, Any]:
     headers = delivery.headers
-    return {"queue": delivery.queue, "batch": str(headers.get(BATCH, "?"))[:40], "run": str(headers.get(RUN, "?"))[:40]}
+    # The beginnings of ids are enough to find a line by, and fit a terminal.
+    return {"queue": delivery.queue, "batch": str(headers.get(BATCH, "?"))[:8], "run": str(headers.get(RUN, "?"))[:8]}

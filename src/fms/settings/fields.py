@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     keep_notifications_days: int = Field(
         400, ge=2, description="Days after its observation that fms db maintain deletes a notification."
     )
+    keep_dead_letters_days: int = Field(
+        30, ge=1, description="Days after which fms db maintain throws a dead letter or a rejected document away."
+    )
     sources: dict[str, SourceSettings] = Field(
         default_factory=dict, description="Table per source: noise_bp and believe_days of its own."
     )
