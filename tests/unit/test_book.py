@@ -19,6 +19,7 @@ from fms.pricebook.maintain import drop_departed
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff
 from tests.builders import CRITERIA, FARE, MONDAY
+from tests.forgetful import ForgetfulPageStore
 
 DAY = FARE.departure_date
 KEY = f"JFK-LHR:{DAY}"
@@ -134,6 +135,20 @@ def test_many_questions_are_answered_as_if_each_were_asked_alone(store: MemoryPa
 def test_the_newest_observation_is_told_of_each_route(store: MemoryPageStore) -> None:
     see(store, fare(at=1), fare(at=7, departure_date=DAY + timedelta(1)))
     assert Book(store).newest(["JFK-LHR", "CDG-LHR", "JFK-LHR"]) == {"JFK-LHR": MONDAY + 7}
+
+
+def test_a_date_whose_page_may_have_forgotten_is_unknown_and_its_series_are_doubted() -> None:
+    store = ForgetfulPageStore()
+    see(store, fare(), fare(fare_brand="flex"), fare(departure_date=DAY + timedelta(1)))
+    store.restart()
+    see(store, fare(at=1))
+    sure, flex, _ = FareBatch.of_fares([fare(), fare(fare_brand="flex"), fare()]).series.tolist()
+    first_day, both = Book(store).known([Question("JFK-LHR", last=DAY, at_most=1), Question("JFK-LHR")])
+    assert (first_day.fares, first_day.dates, first_day.doubted) == ([], frozenset({DAY}), frozenset({flex}))
+    assert both.dates == frozenset({DAY})
+    assert len(both.fares) == 3
+    assert len(both.doubted) == 2
+    assert sure not in both.doubted
 
 
 def test_series_that_join_a_page_later_are_described_too(store: MemoryPageStore) -> None:

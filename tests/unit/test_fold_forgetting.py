@@ -58,6 +58,11 @@ def test_a_page_that_has_forgotten_the_firing_arms_the_alert_from_its_firing_on(
     assert (state.holder, state.armed_since, firings) == (None, FIRED, [])
 
 
+def test_an_alert_that_was_judged_after_its_page_opened_stays_as_it_is() -> None:
+    assert holds(fired(armed_since=FIRED), opened(FIRED))
+    assert not holds(fired(armed_since=FIRED - 1), opened(FIRED))
+
+
 def test_opening_another_page_does_nothing() -> None:
     assert holds(fired(), opened(departure_date=FARE.departure_date + timedelta(1)))
 

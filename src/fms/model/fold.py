@@ -79,9 +79,11 @@ def _rearm(alert: Alert, state: AlertState, change: Change) -> AlertState:
     if state.holder is None or state.fired_at is None or change.kind == KNOWN:
         return state
     if change.kind == OPENED:
-        lost = days_of(change.fare.departure_date) == state.holder_departure
-        # Also by a time before the firing: the page has forgotten that time, and says this only once.
-        return rearmed(alert, state, max(change.observed_at, state.fired_at)) if lost else state
+        # Also by a time before the firing: the page has forgotten that time, and says this only once. But an alert that
+        # was judged afresh since then was judged by what the page held when it had begun again.
+        lost = change.observed_at > state.armed_since
+        own = days_of(change.fare.departure_date) == state.holder_departure
+        return rearmed(alert, state, max(change.observed_at, state.fired_at)) if own and lost else state
     if change.observed_at <= state.fired_at:
         return state
     departed = state.holder_departure is not None and utc_day(change.observed_at) > state.holder_departure

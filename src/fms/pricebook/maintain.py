@@ -10,6 +10,9 @@ from fms.model.page import split_key
 from fms.model.route import partition_of_od
 from fms.ports import PageStore
 
+TRIES = 100
+"""How often it is tried to write between two puts of a worker that is busy."""
+
 KEPT_DAYS = 2
 """Pages are kept for so many days after departure, by the time of the newest observation."""
 
@@ -41,4 +44,4 @@ def _drop(store: PageStore, partition: int, keys: Sequence[str]) -> None:
         version, _pages = store.get(partition, [])
         if store.put(partition, version, nothing, nothing):
             return
-    raise Transient(f"somebody else writes partition {partition} of the price book")
+    raise Transient(f"somebody else keeps writing partition {partition} of the price book")

@@ -35,13 +35,13 @@ _PRECONDITION_FAILED, _NOT_ALLOWED, _ACCESS_REFUSED = 406, 530, 403
 
 def parameters_of(url: str, seconds: float = CONNECT_SECONDS) -> pika.URLParameters:
     """What pika asks for; raises Fatal. ``seconds``: how long to try to connect."""
+    if not url.startswith(("amqp://", "amqps://")):
+        raise Fatal("broker_url: amqp:// or amqps:// wanted at its beginning")
     try:
-        if not url.startswith(("amqp://", "amqps://")):
-            raise ValueError
         parameters = pika.URLParameters(url)
     except (ValueError, TypeError, AttributeError, IndexError):
         # Its text may quote a piece of the password.
-        raise Fatal("broker_url: not amqp://user:password@host:port/vhost, or one of its options is wrong") from None
+        raise Fatal("broker_url: not a URL, or one of its options is wrong") from None
     parameters.heartbeat = HEARTBEAT_SECONDS
     parameters.blocked_connection_timeout = BLOCKED_SECONDS
     parameters.socket_timeout = parameters.stack_timeout = seconds

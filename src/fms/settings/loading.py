@@ -92,10 +92,10 @@ def load_configuration(data: Path | None = None, **flags: Any) -> Configuration:
 
 
 def unknown_variables() -> list[str]:
-    """Environment variables that look like settings and are none."""
-    known = {CONFIG.lower(), *(f"{PREFIX}{name}".lower() for name in Settings.model_fields)}
-    named = [name for name in os.environ if name.lower().startswith(PREFIX.lower())]
-    return sorted(name for name in named if name.lower().split("__")[0] not in known)
+    """Environment variables that look like settings and are none; but a password may stand for itself in a URL."""
+    known = {CONFIG, *(f"{PREFIX}{name}".upper() for name in Settings.model_fields)}
+    named = [name for name in os.environ if name.upper().startswith(PREFIX) and "PASSWORD" not in name.upper()]
+    return sorted(name for name in named if name.upper().split("__")[0] not in known)
 
 
 def _environment() -> dict[str, Any]:

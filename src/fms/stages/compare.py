@@ -142,14 +142,7 @@ def compare(stored: Entries, counts: I64, trusted: Bools, rows: Observations) ->
 
 
 def _pick(rows: Observations, which: I64) -> Observations:
-    return Observations(
-        rows.page[which],
-        rows.series[which],
-        rows.price[which],
-        rows.at[which],
-        rows.noise_bp[which],
-        rows.believe[which],
-    )
+    return Observations(*(getattr(rows, one.name)[which] for one in fields(rows)))
 
 
 def _joined(parts: list[Gone]) -> Gone:

@@ -1,19 +1,19 @@
 """Match: ask the shard that owns a route which alerts now fire."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from fms.model.alert import Alert
-from fms.model.batch import I64, ints
+from fms.model.batch import ints
 from fms.model.change import FELL, FIRST_SEEN, GONE, OPENED, ROSE, Change, ChangeBatch
-from fms.model.clock import DAY_MS, days_of
+from fms.model.clock import DAY_MS
 from fms.model.fold import fold
 from fms.model.hashing import codes
 from fms.model.notification import Message, OutboxBatch
 from fms.ports import AlertLedger, Outcome, Probe
+from fms.stages.concerning import RouteChanges
 
 
 class Match:
@@ -69,6 +69,7 @@ class _Changes:
         self._order = np.argsort(self._od, kind="stable")
         starts = np.searchsorted(self._od[self._order], np.arange(len(self._od_names) + 1))
         self._bounds = {name: (int(starts[n]), int(starts[n + 1])) for n, name in enumerate(self._od_names)}
+        self._routes: dict[str, RouteChanges] = {}
 
     def probe(self) -> Probe:
         """What to ask the shards."""
@@ -109,53 +110,24 @@ class _Changes:
         present = np.flatnonzero(newest >= 0)
         return zip(present.tolist(), newest[present].tolist(), strict=True)
 
-    def concerning(self, alert: Alert) -> Iterator[Change]:
-        """The changes that may move the alert's state, in order; see ``fold`` for what may be left out."""
-        start, end = self._bounds.get(alert.criteria.od, (0, 0))
-        route = self._order[start:end]
-        rows = self._after(alert.state.last_change, route)
-        keep = self._wanted(alert, rows)
-        holders = set(self._series[rows[keep]].tolist())
-        departures = [*self._day[rows[keep]].tolist()]
-        if alert.state.holder is not None and alert.state.holder_departure is not None:
-            holders.add(alert.state.holder)
-            departures.append(alert.state.holder_departure)
-        if departures and len(rows) and int(self._observed[rows].max()) // DAY_MS > min(departures):
-            keep = self._kind[rows] <= GONE
-        elif holders:
-            held = np.array(sorted(holders), np.uint64)
-            may_end = (self._kind[rows] != FELL) & (self._kind[rows] <= GONE)
-            keep |= may_end & np.isin(self._series[rows], held)
-        keep |= self._loses_holder(alert, rows, route)
-        return (self._view[row] for row in rows[keep].tolist())
+    def concerning(self, alert: Alert) -> Sequence[Change]:
+        """The changes that may move the alert's state, in order."""
+        od = alert.criteria.od
+        if od not in self._routes:
+            self._routes[od] = self._route(od)
+        return self._routes[od].concerning(alert)
 
-    def _loses_holder(self, alert: Alert, rows: I64, route: I64) -> npt.NDArray[np.bool_]:
-        """Which rows open the holder's page, if no change of the route says that the page still, or again, has it."""
-        holder, departure = alert.state.holder, alert.state.holder_departure
-        if holder is None or departure is None:
-            return np.zeros(len(rows), bool)
-        opens: npt.NDArray[np.bool_] = (self._kind[rows] == OPENED) & (self._day[rows] == departure)
-        if opens.any():
-            opens &= not ((self._kind[route] != GONE) & (self._series[route] == np.uint64(holder))).any()
-        return opens
-
-    def _after(self, last_change: int | None, rows: I64) -> I64:
-        """The rows after the last one that the alert was folded over, which a repeated delivery brings again."""
-        if last_change is None:
-            return rows
-        found = np.flatnonzero(self._id[rows] == np.uint64(last_change))
-        return rows[found[-1] + 1 :] if len(found) else rows
-
-    def _wanted(self, alert: Alert, rows: I64) -> npt.NDArray[np.bool_]:
-        want = alert.criteria
-        day = self._day[rows]
-        wanted: npt.NDArray[np.bool_] = (
-            (self._kind[rows] <= FELL)
-            & (self._market[rows] == np.uint64(want.market))
-            & (day >= days_of(want.depart_from))
-            & (day <= days_of(want.depart_to))
+    def _route(self, od: str) -> RouteChanges:
+        start, end = self._bounds.get(od, (0, 0))
+        rows = self._order[start:end]
+        return RouteChanges(
+            rows=rows,
+            kind=self._kind[rows],
+            series=self._series[rows],
+            ids=self._id[rows],
+            market=self._market[rows],
+            day=self._day[rows],
+            price=self._price[rows],
+            observed=self._observed[rows],
+            change_at=self._view.__getitem__,
         )
-        if alert.state.threshold is not None:
-            # A trigger is never above T, and T never rises but by an edit.
-            wanted &= self._price[rows] <= alert.state.threshold
-        return wanted
