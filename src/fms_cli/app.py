@@ -11,13 +11,13 @@ import typer
 
 import fms
 from fms.errors import Fatal, FmsError, Transient
-from fms_cli import alerts, config, db, doctor, demo, init, notifications, prices, queues, run, stages, users, worker
+from fms_cli import alerts, config, db, demo, doctor, init, notifications, prices, queues, run, stages, users, worker
 
 EXIT_CODES = {
     0: "done; rejected documents are counted and shown, and are no error unless --strict says so",
     1: "done, but documents were rejected and --strict was given",
     2: "wrong option, or an input that cannot be used: no such file, broken mapping, unknown alert",
-    3: "busy: another run uses the data directory; try again later",
+    3: "not now: another run uses the data directory, or a service does not answer; try again later",
     4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms; doctor found an error",
     130: "interrupted; the same command finishes the work",
 }
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 1 rejected under --strict, 2 wrong input, 3 busy, 4 cannot go on, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 rejected under --strict, 2 wrong input, 3 not now, 4 cannot go on, 130 interrupted.",
 )
 app.command("run")(run.run)
 app.command("ingest")(stages.ingest)
@@ -57,10 +57,12 @@ def _show_version(wanted: bool) -> None:
 
 
 @contextmanager
-def _named(config: Path) -> Iterator[None]:
-    """For so long every process that this one starts takes its settings from that file too."""
+def _named(file: Path) -> Iterator[None]:
+    """For so long the settings come from that file, also for processes that this one starts."""
+    from fms.settings.loading import CONFIG
+
     before = os.environ.get(CONFIG)
-    os.environ[CONFIG] = str(config)
+    os.environ[CONFIG] = str(file)
     try:
         yield
     finally:
@@ -71,10 +73,14 @@ def _named(config: Path) -> Iterator[None]:
 @app.callback()
 def _root(
     context: typer.Context,
-    config: Annotated[
+    file: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="FILE", exists=True, dir_okay=False, show_default=False,
+            "--config",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
             help="TOML file with settings, instead of fms.toml in the data directory (or FMS_CONFIG).",
         ),
     ] = None,
@@ -82,8 +88,8 @@ def _root(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    if config is not None:
-        context.with_resource(_named(config))
+    if file is not None:
+        context.with_resource(_named(file))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,15 +19,18 @@ Shards = Annotated[
         " the URL stands for the environment's value and is stored as such; as a password it may hold any character.",
     ),
 ]
+IfMissing = Annotated[
+    bool, typer.Option("--if-missing", help="For scripts: if the site is made already, do nothing, and say so.")
+]
 
 
-def init(shard: Shards = None, data: Data = None, as_json: Json = False) -> None:
+def init(shard: Shards = None, if_missing: IfMissing = False, data: Data = None, as_json: Json = False) -> None:
     """Make a site: the catalog (setting catalog_url) and its shards, with the slots dealt out evenly.
 
     A site that is one directory of files needs no init: it is made when it is first used. If this is cut short, the
     same command finishes it; a site that is made is never made again.
     """
-    from fms.db.initialise import initialise
+    from fms.db.initialise import AlreadyMade, initialise
     from fms.db.sites import catalog_place, make_directory, own_shards
     from fms.model.clock import date_of, system_clock, utc_day
     from fms.runlock import exclusive
@@ -41,7 +44,13 @@ def init(shard: Shards = None, data: Data = None, as_json: Json = False) -> None
     with exclusive(settings.data / "open.lock", wait=True):
         place = catalog_place(settings.data, settings.catalog())
         today = date_of(utc_day(system_clock()))
-        dealt = initialise(place, urls or own_shards(settings.shards), settings.data, today)
+        try:
+            dealt = initialise(place, urls or own_shards(settings.shards), settings.data, today)
+        except AlreadyMade as made:
+            if not if_missing:
+                raise
+            typer.echo(str(made), err=True)
+            return
     listing([asdict(one) for one in dealt], as_json=as_json, columns=("name", "url", "slots"), nothing="")
 
 

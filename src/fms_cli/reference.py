@@ -16,7 +16,7 @@ DOCS = Path("docs")
 def cli_page() -> str:
     """Every command with its arguments and options, and the exit codes."""
     root = get_command(app)
-    lines = ["# Commands", "", "Made from the code by `make docs`.", ""]
+    lines = ["# Commands", "", "Made from the code by `make docs`.", "", *_before_the_command(root)]
     for path, command in _commands(root, "fms"):
         lines += [f"## `{path}`", "", (command.help or "").strip(), "", "```", _usage(path, command), "```", ""]
         rows = [_parameter(command, parameter) for parameter in command.params if _shown(parameter)]
@@ -25,6 +25,11 @@ def cli_page() -> str:
     lines += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     return "\n".join(lines) + "\n"
+
+
+def _before_the_command(root: Any) -> list[str]:
+    rows = [_parameter(root, parameter) for parameter in root.params if _shown(parameter)]
+    return ["Before the name of any command:", "", "| option | meaning |", "|---|---|", *rows, ""]
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -53,41 +58,63 @@ def _parameter(command: Any, parameter: Any) -> str:
     return f"| `{name}` | {meaning} |"
 
 
+SETTINGS_HEAD = """\
+# Settings
+
+Made from the code by `make docs`.
+
+A setting is taken from the first of these that has it:
+
+1. a flag of the command, where it has one for it, such as `--data` or `--batch-size`;
+2. the environment, where it is called `FMS_` and its name in capitals: `FMS_BATCH_SIZE=5000`. One of a source is called
+   `FMS_SOURCES__NAME__NOISE_BP`. A variable that is empty counts as not set;
+3. one TOML file: that of `fms --config FILE`, or of the variable `FMS_CONFIG`; without these `fms.toml` in the data
+   directory, if it is there;
+4. its default.
+
+```toml
+batch_size = 5_000
+broker_url = "amqp://fms:secret@localhost:5672/fms"
+```
+
+A name that is none, or a value that cannot be, is an error that says where it comes from. `fms config show` lists every
+setting, its value without passwords and its origin; `fms config check` says whether they can be used, and `fms doctor`
+whether the services behind them can. `data` in a file that is named counts from where that file is; the `fms.toml` of
+a data directory cannot name another one. Signs of a password that mean something in a URL, such as `/ # ? @`, are
+written as `%XX`.
+
+| setting | default | meaning |
+|---|---|---|
+"""
+
+SOURCES_HEAD = """
+## Sources
+
+What is known about one source goes into its own table of the file:
+
+```toml
+[sources.converted]
+noise_bp = 100
+believe_days = 1
+```
+
+| setting | meaning |
+|---|---|
+"""
+
+
 def settings_page() -> str:
     """Every setting with its default, and how it is given."""
-    lines = [
-        "# Settings",
-        "",
-        "Made from the code by `make docs`. A flag counts before the environment, the environment before `fms.toml`",
-        "in the data directory. In the environment a setting is called `FMS_` and its name in capitals.",
-        "",
-        "| setting | default | meaning |",
-        "|---|---|---|",
-        *(f"| `{name}` | {_default(name)} | {field.description} |" for name, field in Settings.model_fields.items()),
-        "",
-        "## Sources",
-        "",
-        "What is known about one source goes into its own table of `fms.toml`:",
-        "",
-        "```toml",
-        "[sources.converted]",
-        "noise_bp = 100",
-        "believe_days = 1",
-        "```",
-        "",
-        "| setting | meaning |",
-        "|---|---|",
-        *(f"| `sources.NAME.{name}` | {field.description} |" for name, field in SourceSettings.model_fields.items()),
-    ]
-    return "\n".join(lines) + "\n"
+    own = [f"| `{name}` | {_default(name)} | {field.description} |" for name, field in Settings.model_fields.items()]
+    sources = [f"| `sources.NAME.{name}` | {one.description} |" for name, one in SourceSettings.model_fields.items()]
+    return SETTINGS_HEAD + "".join(f"{row}\n" for row in own) + SOURCES_HEAD + "".join(f"{row}\n" for row in sources)
 
 
 def _default(name: str) -> str:
     if name == "data":
         return "`$XDG_DATA_HOME/fms`, else `~/.local/share/fms`"
-    if name == "sources":
-        return "none"
-    return f"`{Settings.model_fields[name].default}`"
+    default = Settings.model_fields[name].default
+    return "none" if name == "sources" or default is None else f"`{default}`"
 
 
 PAGES = {"cli.md": cli_page, "settings.md": settings_page}

@@ -184,6 +184,8 @@ class _Options:
         """In this process, or in several that this one looks after."""
         from fms.runtime.shutdown import Shutdown, Stopped
 
+        # One without partitions would have nothing to do.
+        processes = min(processes, len(self.partitions))
         try:
             if processes > 1:
                 shutdown = Shutdown(self.settings.drain_seconds + 5)

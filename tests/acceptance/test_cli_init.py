@@ -57,6 +57,16 @@ def test_a_second_init_is_refused(urls: tuple[str, str]) -> None:
     fms("alerts", "list").checked()
 
 
+def test_init_if_missing_makes_a_site_once_and_then_says_that_it_is_there(urls: tuple[str, str]) -> None:
+    command = ("init", "--if-missing", "--shard", f"a={urls[0]}", "--shard", f"b={urls[1]}")
+    assert len(fms(*command, "--json").checked().lines) == 2
+    again = fms(*command, "--json").checked()
+    assert again.out == ""
+    assert "already initialised, with the shards a, b\n" in again.err
+    elsewhere = fms("init", "--if-missing", "--shard", "a=nonsense")
+    assert refused(elsewhere).startswith("shard a: this kind of database is not supported")
+
+
 def test_what_is_missing_or_twice_is_told(urls: tuple[str, str]) -> None:
     assert refused(fms("init")).startswith("say which databases are to be the shards: fms init --shard NAME=URL")
     twice = fms("init", "--shard", f"a={urls[0]}", "--shard", f"a={urls[1]}")

@@ -29,6 +29,7 @@ TOUR = [
     "alerts edit mine --user ann@example.org --set max_stops=1", "alerts explain mine --user ann@example.org",
     "alerts snooze mine 2026-01-01T00:00:00Z --user ann@example.org", "alerts delete mine --yes --user ann@example.org",
     "notifications list", f"prices show JFK LHR {day(120)}", "users set --daily-cap 3", "users show", "db maintain",
+    "config show", "config check", "doctor",
 ]  # fmt: skip
 """Every command once, in an order in which each has something to do."""
 

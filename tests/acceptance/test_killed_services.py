@@ -3,8 +3,10 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pika
 import pytest
@@ -15,7 +17,7 @@ from tests.acceptance.feeds import ROUTES, alerts, feed
 from tests.acceptance.stacks import STAGES, Prepared, Stack, fired
 from tests.reference import LOCAL
 from tests.services.postgres import Postgres
-from tests.services.processes import until
+from tests.services.processes import Broken, until
 from tests.services.rabbitmq import Node, RabbitMQ
 from tests.services.redis import Redis
 from tests.services.shared import Shared
@@ -146,6 +148,73 @@ def test_shards_killed_in_the_middle_of_a_replay_lose_nothing(
     own_postgres.restart()
     finished(stack, replaying)
     assert_undisturbed(stack, case)
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each, the test's own."""
+
+    broker: RabbitMQ
+    book: Redis
+    databases: Postgres
+
+
+def _restart(server: RabbitMQ | Redis | Postgres) -> None:
+    server.kill()
+    server.restart()
+
+
+def _freeze(server: RabbitMQ | Redis | Postgres) -> None:
+    server.pause()
+    try:
+        until(lambda: False, "it thaws", 5)
+    except Broken:
+        server.resume()
+
+
+def _go_back(book: Redis) -> None:
+    older = book.save()
+    book.flush()
+    book.restore(older)
+
+
+FAULTS: dict[str, Callable[[Services], None]] = {
+    "the broker is killed": lambda services: _restart(services.broker),
+    "the broker is frozen": lambda services: _freeze(services.broker),
+    "the price book is killed": lambda services: _restart(services.book),
+    "the price book is frozen": lambda services: _freeze(services.book),
+    "the price book is emptied": lambda services: services.book.flush(),
+    "the price book goes back in time": lambda services: _go_back(services.book),
+    "the databases are killed": lambda services: _restart(services.databases),
+    "the databases are frozen": lambda services: _freeze(services.databases),
+}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("round_", range(20))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_service_that_fails_at_any_time_loses_nothing(
+    case: Case,
+    own_broker: RabbitMQ,
+    own_redis: Redis,
+    own_postgres: Postgres,
+    started: list[Stack],
+    tmp_path: Path,
+    fault: str,
+    round_: int,
+) -> None:
+    random = Random(f"{fault} {round_}")
+    services = Services(own_broker, own_redis, own_postgres)
+    stack = case.prepared(own_postgres.url, tmp_path).copy(own_broker.url, own_redis.url, FMS_BATCH_SIZE="20")
+    replaying = working(stack, case, started)
+    told = len(stack.notifications()) + random.randrange(1, 200)
+    until(lambda: len(stack.notifications()) >= told, "more was told", PATIENCE)
+    FAULTS[fault](services)
+    finished(stack, replaying)
+    assert_nothing_missing(stack, case)
+    if "price book" not in fault:
+        assert_undisturbed(stack, case)
 
 
 def assert_nothing_missing(stack: Stack, case: Case) -> None:

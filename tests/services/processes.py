@@ -114,6 +114,11 @@ class Server(ABC):
             self._guard = None
         return self._guard is not None
 
+    @property
+    def pid(self) -> int:
+        """The process from which all of its own descend; raises Broken if it is not running."""
+        return self._here()
+
     def start(self) -> Self:
         """Start it, again perhaps, on its port and with the data that is there; returns when it answers."""
         if not self.running:

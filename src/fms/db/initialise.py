@@ -20,6 +20,10 @@ from fms.shards.urls import identity, located, missing_file, shown
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
 
+class AlreadyMade(Invalid):
+    """The site is there."""
+
+
 @dataclass(frozen=True)
 class Dealt:
     """What a shard was given: its name, its URL without password, how many slots."""
@@ -33,8 +37,8 @@ def initialise(catalog_url: URL, urls: Mapping[str, str], data: Path, today: dat
     """Make the catalog and its shards, deal the slots out evenly in the order given, and make the months' partitions.
 
     Nothing is written before every database was reached and found free. What was cut short another call finishes.
-    Raises Invalid if the site was made already, a name or URL cannot be used, or a database belongs to another site;
-    Fatal or Transient if one cannot be used now.
+    Raises AlreadyMade if it was made before; Invalid if a name or URL cannot be used, or a database belongs to another
+    site; Fatal or Transient if one cannot be used now.
     """
     _check_names(urls)
     places = {name: _place(name, url, data) for name, url in urls.items()}
@@ -94,7 +98,7 @@ def _check_new(url: URL) -> None:
             return
         urls, owners = read_catalog(catalog)
     if owners:
-        raise Invalid(f"{shown(url)}: already initialised, with the shards {', '.join(urls)}")
+        raise AlreadyMade(f"{shown(url)}: already initialised, with the shards {', '.join(urls)}")
 
 
 def _check_free(name: str, url: URL, slots: Sequence[int]) -> None:

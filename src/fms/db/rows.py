@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
@@ -18,6 +18,7 @@ _CRITERIA = (
     "depart_from", "depart_to", "currency", "trip_type", "cabin", "adults", "children", "infants",
     "return_from", "return_to", "min_nights", "max_nights", "max_stops",
 )  # fmt: skip
+_ALERT = ("id", "user_id", "ref", "kind", "amount", "paused", "snoozed_until", "edition", "version")
 _STATE = (
     "threshold", "trigger", "reference", "learning_since", "armed_since", "holder_departure",
     "fired_at", "fired_price", "fired_unusual",
@@ -28,6 +29,8 @@ _MESSAGE = (
     "unusual", "evaluated",
 )  # fmt: skip
 
+Made = TypeVar("Made")
+
 MESSAGE_COLUMNS = (*_MESSAGE, "user_email", "series", "observed_at", "fare")
 """The columns that outbox and notifications share, but for the id."""
 
@@ -37,7 +40,8 @@ def _places(*names: str) -> Callable[[Row[Any]], tuple[Any, ...]]:
     return itemgetter(*(alerts.c.keys().index(name) for name in names))
 
 
-_criteria_at, _state_at, _hashes_at = _places(*_CRITERIA), _places(*_STATE), _places(*_HASHES)
+_alert_at, _criteria_at = _places(*_ALERT), _places(*_CRITERIA)
+_state_at, _hashes_at = _places(*_STATE), _places(*_HASHES)
 _criteria_of, _state_of, _message_of = attrgetter(*_CRITERIA), attrgetter(*_STATE), attrgetter(*_MESSAGE)
 
 
@@ -47,21 +51,13 @@ def alert_values(alert: Alert) -> dict[str, Any]:
     return (
         dict(zip(_CRITERIA, _criteria_of(want), strict=True))
         | state_values(alert.state)
+        | {name: getattr(alert, name) for name in _ALERT}
         | {
-            "id": alert.id,
             "slot": slot_of_id(alert.id),
-            "user_id": alert.user_id,
             "user_email": alert.user,
-            "ref": alert.ref,
-            "kind": alert.kind,
-            "amount": alert.amount,
             "od": want.od,
             "carriers_in": ",".join(want.carriers_in),
             "carriers_out": ",".join(want.carriers_out),
-            "paused": alert.paused,
-            "snoozed_until": alert.snoozed_until,
-            "edition": alert.edition,
-            "version": alert.version,
         }
     )
 
@@ -75,28 +71,25 @@ def state_values(state: AlertState) -> dict[str, Any]:
 def alert_of(row: Row[Any]) -> Alert:
     """The alert of a whole row."""
     origin, destination = row.od.split("-")
-    criteria = Criteria(
+    criteria = _quickly(
+        Criteria,
+        dict(zip(_CRITERIA, _criteria_at(row), strict=True)),
         origin=origin,
         destination=destination,
         carriers_in=_codes(row.carriers_in),
         carriers_out=_codes(row.carriers_out),
-        **dict(zip(_CRITERIA, _criteria_at(row), strict=True)),
     )
     holder, last_change = [None if value is None else unsigned(value) for value in _hashes_at(row)]
-    return Alert(
-        id=row.id,
-        user_id=row.user_id,
-        user=row.user_email,
-        ref=row.ref,
-        kind=row.kind,
-        amount=row.amount,
-        criteria=criteria,
-        state=AlertState(holder=holder, last_change=last_change, **dict(zip(_STATE, _state_at(row), strict=True))),
-        paused=row.paused,
-        snoozed_until=row.snoozed_until,
-        edition=row.edition,
-        version=row.version,
-    )
+    state = AlertState(holder=holder, last_change=last_change, **dict(zip(_STATE, _state_at(row), strict=True)))
+    own = dict(zip(_ALERT, _alert_at(row), strict=True))
+    return _quickly(Alert, own, user=row.user_email, criteria=criteria, state=state)
+
+
+def _quickly(kind: type[Made], fields: dict[str, Any], **others: Any) -> Made:
+    """What the constructor of a frozen dataclass makes of all its fields, ten times as quick: it sets them singly."""
+    made = object.__new__(kind)
+    made.__dict__.update(fields, **others)
+    return made
 
 
 def _codes(text: str) -> tuple[str, ...]:

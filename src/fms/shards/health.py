@@ -74,5 +74,11 @@ def _of_server(engine: Engine, clock: Clock) -> DatabaseHealth:
         before = clock()
         started_at, now, standby, connections = connection.execute(text(_SERVER)).one()
         ahead = now - (before + clock()) // 2
-    host, port = engine.url.host or engine.url.query.get("host") or "localhost", engine.url.port or 5432
-    return DatabaseHealth(f"{host}:{port}", settings, started_at, ahead, standby, connections)
+    return DatabaseHealth(_place(engine.url), settings, started_at, ahead, standby, connections)
+
+
+def _place(url: URL) -> str:
+    if url.host:
+        return f"{url.host}:{url.port or 5432}"
+    hosts = url.query.get("host", "localhost")
+    return hosts if isinstance(hosts, str) else ", ".join(hosts)
