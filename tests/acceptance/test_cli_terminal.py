@@ -29,9 +29,16 @@ TOUR = [
     "alerts edit mine --user ann@example.org --set max_stops=1", "alerts explain mine --user ann@example.org",
     "alerts snooze mine 2026-01-01T00:00:00Z --user ann@example.org", "alerts delete mine --yes --user ann@example.org",
     "notifications list", f"prices show JFK LHR {day(120)}", "users set --daily-cap 3", "users show", "db maintain",
-    "config show", "config check", "doctor",
+    "config show", "config check", "doctor", "init --data another",
 ]  # fmt: skip
-"""Every command once, in an order in which each has something to do."""
+"""Every command that needs no broker once, in an order in which each has something to do."""
+
+TOUR_OF_WORKERS = [
+    "queues declare", "ingest fares.jsonl", "worker ingest --follow arriving --once", "queues status",
+    "worker price --once", "worker alert --once", "worker notify --once", "queues retry",
+    "queues purge fms.fare.dead --yes",
+]  # fmt: skip
+"""The others."""
 
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -59,10 +66,20 @@ def test_every_command_does_its_work(folder: Path) -> None:
         assert "\x1b" not in done.out + done.err, line
 
 
-def test_the_tour_leaves_no_command_out() -> None:
-    assert {command for command in commands() if any(f"{line} ".startswith(f"{command} ") for line in TOUR)} == {
-        *commands()
-    }
+def test_every_command_that_needs_a_broker_does_its_work(
+    folder: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FMS_BROKER_URL", broker_url)
+    (folder / "arriving").mkdir()
+    for line in TOUR_OF_WORKERS:
+        done = fms(*line.split()).checked()
+        assert done.out, line
+        assert "\x1b" not in done.out + done.err, line
+
+
+def test_the_tours_leave_no_command_out() -> None:
+    lines = [f"{line} " for line in (*TOUR, *TOUR_OF_WORKERS)]
+    assert {one for one in commands() if any(line.startswith(f"{one} ") for line in lines)} == {*commands()}
 
 
 @pytest.mark.parametrize("command", [*commands(), "", "alerts", "db"])
