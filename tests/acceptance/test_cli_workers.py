@@ -288,7 +288,9 @@ def test_partitions_are_listed_as_people_write_them() -> None:
 
 def test_the_demo_has_nothing_to_do_with_configured_services(tmp_path: Path) -> None:
     away = "postgresql://127.0.0.1:1/x"
-    with environment(FMS_CATALOG_URL=away, FMS_PRICE_BOOK_URL="redis://127.0.0.1:1", FMS_BROKER_URL="amqp://127.0.0.1:1"):
+    with environment(
+        FMS_CATALOG_URL=away, FMS_PRICE_BOOK_URL="redis://127.0.0.1:1", FMS_BROKER_URL="amqp://127.0.0.1:1"
+    ):
         done = fms("demo", "--data", tmp_path / "demo").checked()
     assert "bergamo-weekend: STN-BGY 24.99 GBP" in done.out
     assert (tmp_path / "demo" / "prices.sqlite").exists()
