@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select
 
-from fms.db.given import by_index, insert_rows, rows_by, update_rows
+from fms.db.given import by_index, insert_rows, portions, rows_by, update_rows
 from fms.db.matching import alerts_by_id, move_windows, write_states
 from fms.db.outbox import write_firings
 from fms.db.rows import alert_of, alert_values, window_rows
@@ -28,6 +28,9 @@ Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
 Look = Callable[[Sequence[Alert]], list[Outcome]]
 """Looks for changes that the evaluations of alerts missed; see ``caught_up``."""
 
+ADDED_AT_ONCE = 5_000
+"""Alerts in one statement."""
+
 EVALUATED_AT_ONCE = 500
 """Alerts in one transaction: for so long, and no longer, edits of them wait."""
 
@@ -46,7 +49,8 @@ class AlertRows:
             with writing(shard.engine) as connection:
                 check_owned(connection, {slot_of_id(new.id) for new in some})
                 owed = {"created_at": self._clock(), "evaluate_at": self._clock(), "evaluate_resumed": False}
-                insert_rows(connection, alert, [alert_values(new) | owed for new in some])
+                for few in portions(some, ADDED_AT_ONCE):
+                    insert_rows(connection, alert, [alert_values(new) | owed for new in few])
 
     def get(self, alert_id: UUID) -> Alert:
         """One alert; raises NotFound."""
@@ -130,9 +134,8 @@ class AlertRows:
         for shard in self._router.all():
             with reading(shard.engine) as connection:
                 ids = connection.execute(owed).scalars().all()
-            for start in range(0, len(ids), EVALUATED_AT_ONCE):
+            for some in portions(ids, EVALUATED_AT_ONCE):
                 with writing(shard.engine) as connection:
-                    some = ids[start : start + EVALUATED_AT_ONCE]
                     messages = self._evaluate_some(connection, some, judge, catch_up_ms)
                 yield messages
 
@@ -143,9 +146,9 @@ class AlertRows:
         for shard in self._router.all():
             with reading(shard.engine) as connection:
                 ids = connection.execute(due).scalars().all()
-            for start in range(0, len(ids), EVALUATED_AT_ONCE):
+            for some in portions(ids, EVALUATED_AT_ONCE):
                 with writing(shard.engine) as connection:
-                    messages = self._look_at_some(connection, ids[start : start + EVALUATED_AT_ONCE], look)
+                    messages = self._look_at_some(connection, some, look)
                 yield messages
 
     def _look_at_some(self, connection: Connection, ids: Sequence[UUID], look: Look) -> list[Message]:

@@ -4,16 +4,18 @@ A statement for each row, or parameters that grow with the rows, cost more than 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Row, Table, text
 from sqlalchemy.dialects import postgresql
+
+Item = TypeVar("Item")
 
 Values = Mapping[str, Any]
 """A row: column → value."""
@@ -62,6 +64,11 @@ def given(connection: Connection, types: Mapping[str, str], columns: Sequence[Se
         f"{name}_{column}": _array(kind, some) for (column, kind), some in zip(types.items(), columns, strict=True)
     }
     return Given(f"unnest({arrays}) AS {name} ({_list(types)})", values)
+
+
+def portions(rows: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """So many rows at a time: what one statement is given is one value, and must fit in memory a few times."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _plain(value: object) -> str:
