@@ -13,7 +13,8 @@ umask 077
 
 readonly PATIENCE=60 # seconds for which a condition is waited for
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dir='' servers=() workers=() names=() missing=()
+readonly root sample=$root/src/fms/demo
+dir='' workers=() servers=() last=() names=() missing=()
 
 say() { printf '\n%s\n' "$*"; }
 
@@ -42,7 +43,7 @@ find_programs() {
     need "${postgres:-/none}/postgres" postgresql
     need "${postgres:-/none}/createdb" postgresql-client
     local one
-    for one in ${missing[@]+"${missing[@]}"}; do printf 'local-stack: missing: %s\n' "$one" >&2; done
+    for one in "${missing[@]}"; do printf 'local-stack: missing: %s\n' "$one" >&2; done
     command -v fms >/dev/null || { code=2 die "fms is not installed: make demo, or pip install ."; }
     [[ ${#missing[@]} == 0 ]] || { code=2 die "install what is missing with apt-get"; }
 }
@@ -53,8 +54,9 @@ start() { # GROUP NAME COMMAND…: in the background, until this script ends, ho
     local -n group=$1
     local name=$2
     shift 2
-    # In a session of its own: Ctrl-C is for this script alone, which then stops everything in its order.
-    setsid setpriv --pdeathsig TERM -- "$@" </dev/null >"$dir/$name.out" 2>"$dir/$name.log" &
+    # In a session of its own: Ctrl-C is for this script alone, which then stops everything in its order. Should this
+    # script be killed, it is too.
+    setsid setpriv --pdeathsig KILL -- "$@" </dev/null >"$dir/$name.out" 2>"$dir/$name.log" &
     group+=($!)
     names[$!]=$name
 }
@@ -64,7 +66,7 @@ wait_for() { # WHAT COMMAND…: until the command succeeds
     shift
     until "$@" >/dev/null 2>&1; do
         for pid in "${!names[@]}"; do
-            kill -0 "$pid" 2>/dev/null || die "${names[pid]} ended: $(tail -qn 3 "$dir/${names[pid]}".{out,log})"
+            kill -0 "$pid" 2>/dev/null || die "${names[pid]} ended"
         done
         ((SECONDS < deadline)) || die "not within $PATIENCE s: $what"
         sleep 0.2
@@ -72,20 +74,26 @@ wait_for() { # WHAT COMMAND…: until the command succeeds
 }
 
 end() { # PID…: ask them all to end, and wait until they have
-    local pid deadline=$((SECONDS + PATIENCE))
+    local pid tries deadline=$((SECONDS + PATIENCE))
     for pid; do kill -TERM "$pid" 2>/dev/null || true; done
     for pid; do
-        while kill -0 "$pid" 2>/dev/null; do
-            ((SECONDS < deadline)) || kill -KILL "$pid" 2>/dev/null || true
+        for ((tries = 1; ; tries++)); do
             sleep 0.1
+            kill -0 "$pid" 2>/dev/null || break
+            # RabbitMQ does not hear it while it starts.
+            ((tries % 50)) || kill -TERM "$pid" 2>/dev/null || true
+            ((SECONDS < deadline)) || kill -KILL "$pid" 2>/dev/null || true
         done
     done
 }
 
 stop() {
+    local status=$?
     trap '' INT TERM
+    [[ -z $dir || $status != 1 ]] || tail -n 3 "$dir"/*.log >&2
     end "${workers[@]}" # before the servers that they need
     end "${servers[@]}"
+    end "${last[@]}" # RabbitMQ would start another epmd
     [[ -z $dir ]] || rm -rf "$dir"
 }
 
@@ -118,7 +126,7 @@ start_rabbitmq() {
     : >"$dir/rabbitmq/env"
     # Erlang would start its own epmd and leave it behind.
     local erlang=("ERL_EPMD_PORT=$first_port" ERL_EPMD_ADDRESS=127.0.0.1 "HOME=$dir/rabbitmq")
-    start servers epmd env "${erlang[@]}" epmd
+    start last epmd env "${erlang[@]}" epmd
     wait_for "epmd listens" listens "$first_port"
     start servers rabbitmq env "${erlang[@]}" \
         RABBITMQ_NODENAME=fms@localhost RABBITMQ_DIST_PORT=$((first_port + 2)) \
@@ -148,14 +156,15 @@ start_postgres() {
     printf '%s' "$STACK_PASSWORD" >"$dir/postgres/password"
     if [[ $EUID == 0 ]]; then # PostgreSQL refuses to run as root
         owner=$(getent passwd postgres nobody | head -n 1 | cut -d : -f 3,4)
-        as=(setpriv "--reuid=${owner%:*}" "--regid=${owner#*:}" --clear-groups --pdeathsig TERM --)
+        as=(setpriv "--reuid=${owner%:*}" "--regid=${owner#*:}" --clear-groups --pdeathsig QUIT --)
         chown -R "$owner" "$dir/postgres"
         chmod 711 "$dir"
     fi
-    (cd "$dir/postgres" && ${as[@]+"${as[@]}"} "$postgres/initdb" --pgdata=data --username=fms --pwfile=password \
+    (cd "$dir/postgres" && "${as[@]}" "$postgres/initdb" --pgdata=data --username=fms --pwfile=password \
         --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >initdb.out)
-    start servers postgres ${as[@]+"${as[@]}"} "$postgres/postgres" -D "$dir/postgres/data" -p $((first_port + 4)) \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c dynamic_shared_memory_type=mmap
+    start servers postgres "${as[@]}" "$postgres/postgres" -D "$dir/postgres/data" -p $((first_port + 4)) \
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c dynamic_shared_memory_type=mmap \
+        -c max_locks_per_transaction=128
     wait_for "PostgreSQL answers" create_database a
     create_database b
 }
@@ -194,7 +203,6 @@ trap 'exit 143' TERM
 find_programs
 dir=$(mktemp -d "${TMPDIR:-/tmp}/fms-stack.XXXXXX")
 choose_ports
-sample=$("$(dirname "$(command -v fms)")/python" -c 'import fms.demo; print(fms.demo.fares().parent)')
 
 unset "${!FMS_@}" # settings of some other site
 STACK_PASSWORD=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -214,6 +222,8 @@ say "A site with two shards (fms init), its queues (fms queues declare) and the 
 fms init --shard "a=$FMS_CATALOG_URL" --shard "b=${FMS_CATALOG_URL%/a}/b"
 fms queues declare
 fms alerts import "$sample/alerts.jsonl" --user local@localhost
+say "What fms doctor thinks of all this (its last line):"
+fms doctor | tail -n 1
 
 price=$((first_port + 5)) price_too=$((first_port + 6)) alert=$((first_port + 7)) notify=$((first_port + 8))
 say "Starting the workers: price in two processes, alert, notify and ingest ..."

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_RUN = ("make demo", "make test", "pip install .")
 """Commands that are shown and run elsewhere: by CI, and by test_packaging."""
 
-_BLOCK = re.compile(r"(?:^<!-- file: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVERS = {
+    "broker": "amqp://fms:secret@rabbit.example/fms",
+    "price book": "redis://:secret@redis.example:6379/0",
+    "database 1": "postgresql://fms:secret@db1.example/fms",
+    "database 2": "postgresql://fms:secret@db2.example/fms",
+}
+"""The URLs of servers that pages show."""
+
+_BLOCK = re.compile(r"(?:^<!-- (file: \S+|with servers) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 _STATE = re.compile(r"\b(?:learning|armed|fired|expired)\b")
@@ -21,11 +29,19 @@ _STATE = re.compile(r"\b(?:learning|armed|fired|expired)\b")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, and the name of the file that the reader is told to save it as."""
+    """A fenced block.
+
+    Attributes:
+        language: of the block.
+        text: in it.
+        file: the name that the reader is told to save it under.
+        with_servers: whether it needs those of ``SERVERS``.
+    """
 
     language: str
     text: str
     file: str | None = None
+    with_servers: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,12 @@ def text_of(page: Path | str) -> str:
 
 def blocks(page: Path, *languages: str) -> list[Block]:
     """The blocks of a page in order, of some languages or of all."""
-    found = [Block(language, text, file or None) for file, language, text in _BLOCK.findall(text_of(page))]
+    found = [
+        Block(
+            language, text, mark.removeprefix("file: ") if mark.startswith("file: ") else None, mark == "with servers"
+        )
+        for mark, language, text in _BLOCK.findall(text_of(page))
+    ]
     return [block for block in found if not languages or block.language in languages]
 
 
@@ -71,14 +92,21 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 class Reader:
-    """Somebody who follows a page in an empty directory, with an empty data directory."""
+    """Somebody who follows a page in an empty directory, with an empty data directory.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: the directory.
+        servers: real URLs instead of those of ``SERVERS``, by the same names. With them only the blocks that need them
+            are followed, without them only the others.
+    """
+
+    def __init__(self, home: Path, servers: Mapping[str, str] | None = None) -> None:
         self._home = home
         (home / "examples").symlink_to(ROOT / "examples")
         kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self._env = kept | {"PATH": path, "HOME": str(home), "FMS_DATA": str(home / "data"), "LANG": "C.UTF-8"}
+        self._servers = servers
 
     def follow(self, page: Path) -> Iterator[tuple[str, Sequence[str], str]]:
         """Do what the page says; answers what was run, the lines shown in the page, and what came out."""
@@ -86,13 +114,25 @@ class Reader:
         for block, following in zip(found, [*found[1:], Block("", "")], strict=True):
             if block.file:
                 (self._home / block.file).write_text(block.text, encoding="utf-8")
+            elif block.with_servers != (self._servers is not None):
+                continue
             elif block.language == "console":
                 for command in commands(block):
                     if command.line not in NOT_RUN:
-                        yield command.line, command.shown, self._run(["sh", "-c", command.line], command.shown)
+                        yield command.line, command.shown, self._typed(command)
             elif block.language == "python":
                 shown = following.text.splitlines() if following.language == "text" else []
                 yield block.text, shown, self._run([sys.executable, "-W", "error", "-c", block.text], shown)
+
+    def _typed(self, command: Command) -> str:
+        line = command.line
+        for name, url in (self._servers or {}).items():
+            line = line.replace(SERVERS[name], url)
+        if line.startswith("export "):
+            name, _, value = line.removeprefix("export ").partition("=")
+            self._env[name] = value
+            return ""
+        return self._run(["sh", "-c", line], command.shown)
 
     def _run(self, command: Sequence[str], shown: Sequence[str]) -> str:
         done = subprocess.run(

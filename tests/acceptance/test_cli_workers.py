@@ -161,6 +161,13 @@ def test_several_processes_share_the_partitions_and_their_counts_are_added_up(fa
     assert waiting().keys().isdisjoint({queue_of(FARES, number) for number in range(16)})
 
 
+def test_no_process_is_started_without_a_partition() -> None:
+    done = ended(start("worker", "price", "--partitions", "3,7", "--processes", "4", "--once", "--json")).checked()
+    assert len(done.lines) == 1
+    assert "process died" not in done.err
+    assert done.err.count("started") == 2
+
+
 def test_a_killed_process_is_replaced_and_all_end_with_their_supervisor(
     fares: Path, processes: list["subprocess.Popen[bytes]"]
 ) -> None:

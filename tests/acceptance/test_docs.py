@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from fms.metrics import Metrics
 from fms.model.alert_document import FIELDS as ALERT_FIELDS
 from fms.model.document import FIELDS, REASONS
+from fms.queues.topology import QueueRules, topology
 from fms.settings import Settings, SourceSettings
 from fms.sources.mapping import parse_mapping
 from fms_cli.app import EXIT_CODES, app
 from tests.acceptance.pages import (
     NOT_RUN,
     ROOT,
+    SERVERS,
     Reader,
     all_pages,
     anchors,
@@ -29,9 +32,11 @@ from tests.acceptance.pages import (
     links,
     text_of,
 )
+from tests.services.postgres import Databases
 
 PAGES = all_pages()
-FOLLOWED = [page for page in PAGES if blocks(page, "console", "python")]
+FOLLOWED = [page for page in PAGES if any(not one.with_servers for one in blocks(page, "console", "python"))]
+WITH_SERVERS = [page for page in PAGES if any(one.with_servers for one in blocks(page))]
 DECISIONS = [page for page in PAGES if page.parent.name == "decisions"]
 
 pages = pytest.mark.parametrize("page", PAGES, ids=str)
@@ -58,8 +63,21 @@ def test_what_a_page_shows_is_what_comes_out(page: Path, tmp_path: Path) -> None
     assert followed
 
 
+@pytest.mark.parametrize("page", WITH_SERVERS, ids=str)
+def test_what_a_page_shows_with_servers_is_what_comes_out(
+    page: Path, tmp_path: Path, broker_url: str, redis_url: str, postgres: Databases
+) -> None:
+    urls = [broker_url, redis_url, postgres.new_database(), postgres.new_database()]
+    followed = 0
+    for ran, shown, output in Reader(tmp_path, dict(zip(SERVERS, urls, strict=True))).follow(page):
+        assert is_as_shown(shown, output), f"{ran}\n{output}"
+        followed += 1
+    assert followed
+
+
 def test_the_pages_that_everybody_reads_are_followed() -> None:
     assert {"README.md", "docs/quickstart.md", "docs/fare-document.md", "docs/library.md"} <= set(map(str, FOLLOWED))
+    assert list(map(str, WITH_SERVERS)) == ["README.md", "docs/workers.md"]
 
 
 def test_only_what_is_run_elsewhere_is_not_run() -> None:
@@ -147,6 +165,19 @@ def test_every_setting_is_documented_and_has_a_description(model: type[Settings 
     for name, field in model.model_fields.items():
         assert field.description, name
         assert f"| `{prefix}{name}` |" in page
+
+
+def test_every_metric_is_documented() -> None:
+    documented = [name for row in table("docs/workers.md", "Metrics") for name in named(row[0])]
+    families = Metrics("price").registry.collect()
+    assert sorted(documented) == sorted(one.name + "_total" * (one.type == "counter") for one in families)
+
+
+def test_every_queue_is_documented() -> None:
+    documented = [name for row in table("docs/workers.md", "Queues") for name in named(row[0])]
+    # Delays are as many seconds, partitions from 00 to 15.
+    names = {re.sub(r"(?<!delay)\.\d\d$", ".NN", one.name) for one in topology(QueueRules())}
+    assert sorted(documented) == sorted(names)
 
 
 def test_every_reason_is_documented_in_the_order_of_the_checks() -> None:
