@@ -70,6 +70,7 @@ class Follower:
         mapping: of CSV files.
         shutdown: when to stop. A file that was begun is then left, and begun again by the next.
         log: one line per file, or per half second of a stream that brought something.
+        metrics: of this worker.
         beat: called while nothing comes.
     """
 
@@ -81,8 +82,10 @@ class Follower:
         *,
         shutdown: Shutdown,
         log: Log,
+        metrics: Metrics,
         beat: Callable[[], None],
     ) -> None:
+        self._metrics = metrics
         self._broker = broker
         self._ingest = ingest
         self._mapping = mapping
@@ -132,6 +135,9 @@ class Follower:
         began, before, counts = time.monotonic(), self._feeder.messages, self._ingest.counts
         documents, rejected = counts.documents, counts.rejected
         through = self._feeder.feed(self._ingest.batches(source))
+        self._metrics.rows.inc(counts.documents - documents)
+        self._metrics.published.inc(self._feeder.messages - before)
+        self._metrics.show({"accepted": counts.accepted, "rejected": counts.rejected})
         self._log.info(
             "fares published" if through else "stopped, to be begun again", source=Path(source.name).name,
             documents=counts.documents - documents, rejected=counts.rejected - rejected,
@@ -150,7 +156,7 @@ def follow(
     ingest = Ingest(observed_at=observed_at, batch_rows=settings.batch_size)
     words = read_mapping(mapping) if mapping else None
     with Answering(settings, metrics, broker, shutdown, log) as beat:
-        follower = Follower(broker, ingest, words, shutdown=shutdown, log=log, beat=beat)
+        follower = Follower(broker, ingest, words, shutdown=shutdown, log=log, metrics=metrics, beat=beat)
         if where == "-":
             follower.stream(0, "stdin")
         else:

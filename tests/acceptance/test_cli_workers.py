@@ -13,7 +13,7 @@ import pytest
 
 from fms.errors import Invalid
 from fms.queues.topology import FARES, REJECTS, dead_letters_of, queue_of
-from fms_cli.worker import parse_partitions
+from fms_cli.running import parse_partitions
 from tests.acceptance.commands import Done, ended, fms, ledger, refused, start, written
 from tests.acceptance.feeds import alerts, feed
 from tests.acceptance.harness import environment

@@ -288,6 +288,22 @@ def test_two_workers_of_each_kind_without_a_single_active_consumer_do_no_harm(
     assert_undisturbed(stack, case)
 
 
+def test_a_worker_that_starts_before_its_databases_waits_for_them(
+    case: Case, own_postgres: Postgres, broker_url: str, redis_url: str, started: list[Stack], tmp_path: Path
+) -> None:
+    stack = case.prepared(own_postgres.url, tmp_path).copy(broker_url, redis_url, FMS_BATCH_SIZE="20")
+    started.append(stack)
+    own_postgres.kill()
+    stack.begin("price")
+    logs = stack.folder.glob("log-*")
+    [log] = logs
+    until(lambda: "tried again" in log.read_text(), "it waits", PATIENCE)
+    own_postgres.restart()
+    stack.fms("ingest", "--replay", case.feed)
+    until(lambda: not any("fare" in name for name in stack.waiting()), "the fares are taken", PATIENCE)
+    assert stack.stop() == {"price": 0}
+
+
 def test_an_empty_queue_deleted_under_its_workers_is_made_again(
     case: Case, prepared: Prepared, broker_url: str, redis_url: str, started: list[Stack]
 ) -> None:

@@ -266,7 +266,7 @@ class RabbitMQ:
         return take
 
     def _on_cancel(self, method: Any) -> None:
-        self._cancelled = str(method.method.consumer_tag)
+        self._cancelled = str(method.method.consumer_tag).removeprefix(f"{self._consuming.name}-")
 
     def _set_blocked(self, *, blocked: bool) -> None:
         self.blocked = blocked

@@ -9,10 +9,14 @@ import pyarrow as pa
 from fms.model.batch import TEXT, Batch
 from fms.model.hashing import codes
 from fms.model.notification import OutboxBatch
-from fms.model.route import PARTITIONS, partition_of_slot, slot_of_user
+from fms.model.route import partition_of_slot, slot_of_user
 from fms.ports import Headers
 from fms.queues.topology import queue_of
 from fms.queues.wire import Headings, Letter, packed
+
+FEW = 500
+"""Rows of what fired that are not worth more than one message. A message has its price, however small: a confirmation
+to wait for, and a transaction in each shard when it is taken into the inboxes."""
 
 
 class Routes:
@@ -26,14 +30,19 @@ class Routes:
         return [self._letter(batch, made_from)] if len(batch) else []
 
     def by_user(self, batch: OutboxBatch, made_from: Headers | None = None) -> Iterator[Letter]:
-        """What fired goes to the partition of its user."""
+        """What fired goes to the partition of its user; a few rows go together, to that of the first one's.
+
+        That decides only which worker takes them into the inboxes: whoever tells has a lease on the user.
+        """
         users = batch.column("user")
         of_user = np.array([partition_of_slot(slot_of_user(email)) for email in users.dictionary.to_pylist()], np.int64)
-        partition = of_user[codes(users)] if len(batch) else np.empty(0, np.int64)
-        for number in range(PARTITIONS):
+        partition = of_user[codes(users)]
+        if len(batch) <= FEW:
+            partition[:] = partition[:1]
+        for number in np.unique(partition).tolist():
             rows = np.flatnonzero(partition == number)
-            if len(rows):
-                yield self._letter(OutboxBatch(_some(batch, rows), number), made_from)
+            data = batch.data if len(rows) == len(batch) else _some(batch, rows)
+            yield self._letter(OutboxBatch(data, number), made_from)
 
     def nowhere(self, _batch: Batch, _made_from: Headers | None = None) -> Iterable[Letter]:
         """The last stage has nobody behind it."""

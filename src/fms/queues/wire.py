@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from uuid import uuid4
 
 import pyarrow as pa
@@ -68,15 +67,16 @@ def _traced(parent: object) -> str:
 
 def packed(batch: Batch) -> bytes:
     """The body of a message with this batch."""
-    body = BytesIO()
+    body = pa.BufferOutputStream()
     write_batches(body, type(batch), [batch])
-    return body.getvalue()
+    found: bytes = body.getvalue().to_pybytes()
+    return found
 
 
 def unpacked(delivery: Delivery, kind: type[AnyBatch]) -> AnyBatch:
     """The one batch in a message; raises Invalid with the reason why there is none that can be read."""
     _check(delivery.headers, kind)
-    found = list(read_batches(BytesIO(delivery.body), kind))
+    found = list(read_batches(delivery.body, kind))
     if len(found) != 1:
         raise Invalid(f"expected one {kind.KIND} batch, found {len(found)}")
     _check_rows(found[0])

@@ -30,8 +30,8 @@ class DeadLetters:
         """
         if self.count >= self._limit:
             raise Fatal(
-                f"{self.count} dead letters in a row of work, as many as dead_letter_limit allows; {delivery.queue}:"
-                f" {reason}. The rest stays in its queue; fms queues retry gives the dead letters another try"
+                f"dead letters so far: {self.count}, all that dead_letter_limit allows. {delivery.queue} has another one,"
+                f" which stays there with the rest: {reason}. fms queues retry gives dead letters another try"
             )
         more: Headers = {REASON: reason[:LONGEST_REASON], CAME_FROM: delivery.queue, BURIED_AT: self._clock()}
         self._broker.publish(self._queue, delivery.body, {**delivery.headers, **more})
