@@ -3,15 +3,17 @@
 import json
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tests.acceptance.commands import Done, Ledger, ended, start
 from tests.acceptance.commands import fms as fms_here
 from tests.acceptance.harness import by_ref, environment, in_order
 from tests.services.postgres import Databases
+from tests.services.processes import until
 
 STAGES = ("price", "alert", "notify")
 
@@ -90,6 +92,24 @@ class Stack:
 def fired(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Of notifications what fired, in order."""
     return sorted(({name: row[name] for name in FIRED} for row in rows), key=json.dumps)
+
+
+LOOK_SECONDS = 0.3
+
+
+def seen(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Wait until a condition holds that costs a command to look at: not more often than those at work can bear."""
+    looked = 0.0
+
+    def look() -> bool:
+        nonlocal looked
+        if monotonic() - looked < LOOK_SECONDS:
+            return False
+        found = condition()
+        looked = monotonic()
+        return found
+
+    until(look, what, seconds)
 
 
 class Prepared:

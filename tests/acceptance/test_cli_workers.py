@@ -17,6 +17,7 @@ from fms_cli.running import parse_partitions
 from tests.acceptance.commands import Done, ended, fms, ledger, refused, start, written
 from tests.acceptance.feeds import alerts, feed
 from tests.acceptance.harness import environment
+from tests.acceptance.stacks import seen
 from tests.acceptance.test_killed_services import consumers, letters, publish
 from tests.services.processes import until
 
@@ -129,7 +130,7 @@ def test_a_worker_asked_to_stop_ends_well_and_says_what_it_did(
     worker = start("worker", "price")
     processes.append(worker)
     fms("ingest", "--replay", fares).checked()
-    until(lambda: FARES not in str(waiting()) and consuming(FARES), "the fares are taken", 60)
+    seen(lambda: FARES not in str(waiting()) and consuming(FARES), "the fares are taken")
     worker.terminate()
     done = ended(worker).checked()
     assert "batch done" in done.err
@@ -174,12 +175,12 @@ def test_a_killed_process_is_replaced_and_all_end_with_their_supervisor(
     fms("queues", "declare").checked()
     supervisor = start("worker", "price", "--processes", "2")
     processes.append(supervisor)
-    until(lambda: consuming(FARES), "the workers are there", 60)
+    seen(lambda: consuming(FARES), "the workers are there")
     [first, *_] = children(supervisor.pid)
     os.kill(first, signal.SIGKILL)
     until(lambda: first not in children(supervisor.pid) and len(children(supervisor.pid)) == 2, "it is replaced", 60)
     fms("ingest", "--replay", fares).checked()
-    until(lambda: FARES not in str(waiting()), "the fares are taken", 60)
+    seen(lambda: FARES not in str(waiting()), "the fares are taken")
     left = children(supervisor.pid)
     supervisor.kill()
     ended(supervisor)
@@ -201,17 +202,18 @@ def test_a_worker_answers_whether_it_lives_is_ready_and_what_it_counted(
     while not port:
         line = json.loads(worker.stderr.readline())
         port = line.get("port", 0)
-    until(lambda: get(port, "readyz") == (200, "ready\n"), "it is ready", 60)
+    seen(lambda: get(port, "readyz") == (200, "ready\n"), "it is ready")
     assert get(port, "livez") == (200, "alive\n")
     assert get(port, "elsewhere")[0] == 404
-    until(lambda: FARES not in str(waiting()), "the fares are taken", 60)
+    seen(lambda: FARES not in str(waiting()), "the fares are taken")
     _, text = get(port, "metrics")
     assert 'fms_messages_total{outcome="done",stage="price"}' in text
     assert 'fms_stage_rows{kind="first_seen",stage="price"}' in text
     worker.terminate()
     done = ended(worker).checked()
     lines = [json.loads(line) for line in done.err.splitlines()]
-    assert {"queue", "batch", "run", "rows", "published", "seconds", "age", "worker"} <= lines[0].keys()
+    batches = [line for line in lines if line["event"] == "batch done"]
+    assert {"queue", "batch", "run", "rows", "published", "seconds", "age", "worker"} <= batches[0].keys()
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import pytest
 from fms.queues.topology import CHANGES, FARES, dead_letters_of, queue_of
 from tests.acceptance.commands import Ledger, ended, fms, ledger, written
 from tests.acceptance.feeds import ROUTES, alerts, feed
-from tests.acceptance.stacks import STAGES, Prepared, Stack, fired
+from tests.acceptance.stacks import STAGES, Prepared, Stack, fired, seen
 from tests.reference import LOCAL
 from tests.services.postgres import Postgres
 from tests.services.processes import Broken, until
@@ -72,14 +72,14 @@ def working(stack: Stack, case: Case, started: list[Stack]) -> "subprocess.Popen
     stack.fms("queues", "declare")
     stack.begin(*STAGES)
     replaying = stack.process("ingest", "--replay", case.feed, "--json")
-    until(lambda: bool(stack.notifications()), "something was told", PATIENCE)
+    seen(lambda: bool(stack.notifications()), "something was told")
     return replaying
 
 
 def finished(stack: Stack, replaying: "subprocess.Popen[bytes]") -> None:
     """Everything is through, nobody had to be started again, and every worker ends well."""
     assert ended(replaying).checked().report["accepted"] > 1_000
-    until(lambda: not stack.waiting(), "the queues are empty", PATIENCE)
+    seen(lambda: not stack.waiting(), "the queues are empty")
     assert all(worker.poll() is None for worker in stack.workers.values())
     assert stack.stop() == dict.fromkeys(STAGES, 0)
     stack.drained()
@@ -133,7 +133,7 @@ def test_a_price_book_that_went_back_in_time_hides_nothing(
     replaying = working(stack, case, started)
     older = own_redis.save()
     before = len(stack.notifications())
-    until(lambda: len(stack.notifications()) > before + 20, "more was told", PATIENCE)
+    seen(lambda: len(stack.notifications()) > before + 20, "more was told")
     own_redis.restore(older)
     finished(stack, replaying)
     assert_nothing_missing(stack, case)
@@ -209,7 +209,7 @@ def test_a_service_that_fails_at_any_time_loses_nothing(
     stack = case.prepared(own_postgres.url, tmp_path).copy(own_broker.url, own_redis.url, FMS_BATCH_SIZE="20")
     replaying = working(stack, case, started)
     told = len(stack.notifications()) + random.randrange(1, 200)
-    until(lambda: len(stack.notifications()) >= told, "more was told", PATIENCE)
+    seen(lambda: len(stack.notifications()) >= told, "more was told")
     FAULTS[fault](services)
     finished(stack, replaying)
     assert_nothing_missing(stack, case)
@@ -256,7 +256,7 @@ def test_a_paused_worker_that_wakes_up_after_another_took_its_work_changes_nothi
         stack.once(one)
     stack.begin(stage)
     depth = sum(stack.waiting().values())
-    until(lambda: sum(stack.waiting().values()) < depth, "the worker is at work", PATIENCE)
+    seen(lambda: sum(stack.waiting().values()) < depth, "the worker is at work")
     paused = stack.workers[stage]
     paused.send_signal(signal.SIGSTOP)
     # The broker would notice in two minutes that nobody answers; so it is told.
@@ -281,7 +281,7 @@ def test_two_workers_of_each_kind_without_a_single_active_consumer_do_no_harm(
     stack.begin(*STAGES)
     other.begin(*STAGES)
     stack.fms("ingest", "--replay", case.feed)
-    until(lambda: not stack.waiting(), "the queues are empty", PATIENCE)
+    seen(lambda: not stack.waiting(), "the queues are empty")
     for one in (stack, other):
         assert one.stop() == dict.fromkeys(STAGES, 0)
     stack.drained()
@@ -300,7 +300,7 @@ def test_a_worker_that_starts_before_its_databases_waits_for_them(
     until(lambda: "tried again" in log.read_text(), "it waits", PATIENCE)
     own_postgres.restart()
     stack.fms("ingest", "--replay", case.feed)
-    until(lambda: not any("fare" in name for name in stack.waiting()), "the fares are taken", PATIENCE)
+    seen(lambda: not any("fare" in name for name in stack.waiting()), "the fares are taken")
     assert stack.stop() == {"price": 0}
 
 
@@ -311,8 +311,8 @@ def test_an_empty_queue_deleted_under_its_workers_is_made_again(
     started.append(stack)
     stack.fms("queues", "declare")
     stack.begin(*STAGES)
-    until(lambda: consumers(broker_url, queue_of(FARES, partition())) == 1, "the price worker is there", PATIENCE)
-    until(lambda: consumers(broker_url, queue_of(CHANGES, partition())) == 1, "the alert worker is there", PATIENCE)
+    seen(lambda: consumers(broker_url, queue_of(FARES, partition())) == 1, "the price worker is there")
+    seen(lambda: consumers(broker_url, queue_of(CHANGES, partition())) == 1, "the alert worker is there")
     with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
         for kind in (FARES, CHANGES):
             connection.channel().queue_delete(queue_of(kind, partition()))
