@@ -29,7 +29,7 @@ from fms.shards.engine import opened
 from fms.shards.reports import Reports
 from fms.stages.diff import Diff
 from fms.stages.ingest import Ingest
-from fms.stages.match import Match
+from fms.stages.match import Match, nobody_else
 from fms.stages.notify import Notify
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ class Site:
         """The diff stage over this site's price book."""
         return Diff(self.pages, self.settings.rules(), prime=prime)
 
-    def match(self) -> Match:
-        """The match stage over this site's alerts."""
-        return Match(SqlAlertLedger(self.router, self.mint))
+    def match(self, confirm: Callable[[], None] = nobody_else) -> Match:
+        """The match stage over this site's alerts; ``confirm``: see ``Match``."""
+        return Match(SqlAlertLedger(self.router, self.mint), confirm)
 
     def notify(self, channel: Channel | None = None, *, shared: bool = False) -> Notify:
         """The notify stage over this site's inboxes; prints unless a channel is given.

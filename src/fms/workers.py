@@ -67,7 +67,13 @@ def price_job(plant: Plant) -> Job:
 
 def alert_job(plant: Plant, partitions: Sequence[int]) -> Job:
     """Changes → match → outbox; and the evaluations that new and edited alerts are owed."""
-    site, match = plant.site, plant.site.match()
+    site, queues = plant.site, queues_of(CHANGES, partitions)
+
+    def confirm() -> None:
+        # Another worker gets our changes when this connection is lost, which a question over it brings to light.
+        plant.broker.depth(queues[:1])
+
+    match = site.match(confirm)
 
     def send(found: Iterable[list[Message]]) -> None:
         for messages in found:
@@ -79,7 +85,7 @@ def alert_job(plant: Plant, partitions: Sequence[int]) -> Job:
 
     def catch_up() -> None:
         # With nothing left to match the price book is not ahead of the alerts.
-        if not plant.broker.depth(queues_of(CHANGES, partitions)):
+        if not plant.broker.depth(queues):
             send(site.alerts.catch_up())
 
     def make_months() -> None:

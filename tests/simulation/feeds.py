@@ -17,7 +17,7 @@ from fms.model.user import User
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff
 from tests.acceptance.plans import ELSEWHERE, NEIGHBOURS
-from tests.builders import FARE, MONDAY, MINT
+from tests.builders import FARE, MONDAY
 from tests.forgetful import ForgetfulPageStore
 
 BEGIN = MONDAY + 8 * HOUR_MS
@@ -28,8 +28,23 @@ DAYS = (FARE.departure_date + timedelta(20), FARE.departure_date + timedelta(21)
 FLIGHTS = (("AA100",), ("BA178",))
 PRICES = (27_000, 28_215, 28_499, 28_501, 29_700, 29_850, 30_000, 30_000, 30_150, 30_601, 31_500, 33_000, 36_000)
 UNUSUAL = 9_500
+STORIES: tuple[list[list[tuple[int, int, int]]], ...] = (
+    [[(0, 0, 30_000)], [(0, 26, UNUSUAL)], [(0, 30, 28_501)]],
+    [[(0, 10, 28_215), (1, 20, 29_700)], [(0, 15, 33_000)], [(1, 21, 29_850)]],
+    [[(0, 10, 28_215), (1, 20, 29_700), (0, 15, 33_000)], [(1, 21, 30_150)]],
+)
+"""Batches of (flight, hour, price) that end otherwise if an old one is folded over what newer ones have made of alerts:
+a price that was passed over while they learned; times that run backwards, from batch to batch and within one."""
+
+ORDERLY_STORIES: tuple[list[list[tuple[int, int, int]]], ...] = (
+    [[(0, 10, 29_700)], [(0, 20, 33_000)], [(0, 30, 29_700)], [(0, 34, 36_000)], [(0, 60, 29_700)]],
+    [[(0, 10, 29_700)], [(1, 20, 28_215)], [(0, 30, 31_500)], [(1, 34, 31_500)], [(0, 40, 29_700)]],
+)
+"""The same where times only grow: prices that come back to what an older state of the price book says."""
+
 KINDS = {"target": 30_000, "drop_percent": 500, "drop_amount": 1_500, "new_low": 0}
-USERS = ("ann@example.org", "bob@example.org")
+USERS = {"ann@example.org": None, "bob@example.org": 1}
+"""Who wants to know, and how many pushes a day they want at most."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class _Drawing:
 
     def __init__(self, random: Random, *, orderly: bool) -> None:
         self._random = random
+        self._mint = IdMint(lambda: MONDAY)
         self._orderly = orderly
         self._tangled = not orderly and random.random() < 0.4
 
@@ -77,6 +93,9 @@ class _Drawing:
         return {name: self._batches(route, lengths[name]) for name, route in routes.items()}
 
     def _batches(self, route: tuple[str, str], count: int) -> list[FareBatch]:
+        if self._random.random() < 0.3:
+            story = self._random.choice(ORDERLY_STORIES if self._orderly else STORIES)
+            return [batch_of([self._told(route, *seen) for seen in seen_together]) for seen_together in story]
         at, batches = BEGIN, []
         for _ in range(count):
             fares: list[Fare] = []
@@ -91,7 +110,7 @@ class _Drawing:
         return [self._fare(route, at) for _ in range(self._random.choice((1, 2, 2, 3)))]
 
     def _fare(self, route: tuple[str, str], at: int) -> Fare:
-        unusual = not self._orderly and self._random.random() < 0.03
+        unusual = not self._orderly and self._random.random() < 0.1
         return fare(
             route,
             at,
@@ -100,10 +119,17 @@ class _Drawing:
             price=UNUSUAL if unusual else self._random.choice(PRICES),
         )
 
+    def _told(self, route: tuple[str, str], flight: int, hour: int, price: int) -> Fare:
+        at = BEGIN + hour * HOUR_MS
+        return fare(route, at, departure_date=DAYS[0], outbound_flights=FLIGHTS[flight], price=price)
+
     def primed(self) -> list[FareBatch]:
         if self._random.random() < 0.4:
             return []
         return [batch_of(self._tick(NEIGHBOURS[0], MONDAY))]
+
+    def users(self) -> list[User]:
+        return [User(self._mint.new(slot_of_user(email)), email, daily_cap=cap) for email, cap in USERS.items()]
 
     def alerts(self, users: Sequence[User]) -> list[Alert]:
         kinds = [*KINDS, self._random.choice([*KINDS])]
@@ -114,7 +140,7 @@ class _Drawing:
 
     def _alert(self, ref: str, kind: str, route: tuple[str, str], user: User) -> Alert:
         want = Criteria(*route, DAYS[0], self._random.choice((DAYS[0], DAYS[1], DAYS[1])), "USD")
-        return Alert(MINT.new(slot_of_od(want.od)), user.id, user.email, ref, kind, KINDS[kind], want)
+        return Alert(self._mint.new(slot_of_od(want.od)), user.id, user.email, ref, kind, KINDS[kind], want)
 
 
 def fare(route: tuple[str, str], at: int, **given: Any) -> Fare:
@@ -135,7 +161,7 @@ def feed_of(number: int, *, orderly: bool) -> Feed:
     ``orderly``: times only grow, every batch is one tick, and no price is unusual.
     """
     drawing = _Drawing(Random(f"feed {number}"), orderly=orderly)
-    users = [User(MINT.new(slot_of_user(email)), email, daily_cap=n or None) for n, email in enumerate(USERS)]
+    users = drawing.users()
     return Feed(drawing.runs(), drawing.primed(), drawing.alerts(users), users)
 
 

@@ -51,7 +51,7 @@ class Strands:
             raise self._failure
 
     def give_way(self, asleep: int = 0) -> None:
-        """Let another strand go on, perhaps; for ``asleep`` turns it is not this one. Without others nothing happens."""
+        """Let another strand go on, perhaps; for ``asleep`` turns it is not this one. Does nothing without others."""
         me = self._running
         if me is None:
             return

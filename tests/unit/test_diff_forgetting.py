@@ -176,8 +176,26 @@ def test_within_a_tick_what_the_page_says_comes_before_what_is_gone_or_rose() ->
     book.store.restart()
     seen = book.see(fare(60, later, "up"), fare(10, later, "new"), fare(70, later + 1, "up"))
     assert [(kind, brand) for kind, brand, _, _ in seen] == [
-        ("opened", None), ("known", None), ("gone", None), ("first_seen", "new"), ("first_seen", "up"), ("rose", "up")
+        ("opened", None), ("known", None), ("gone", None), ("first_seen", "up"), ("first_seen", "new"), ("rose", "up")
     ]  # fmt: skip
+
+
+def test_within_a_tick_what_may_have_risen_unheard_comes_before_what_is_new_and_the_dearest_first() -> None:
+    book = Book()
+    book.see(fare(50, brand="fell"), fare(50, brand="rose"), fare(50, brand="same"))
+    book.store.restart()
+    seen = book.see(fare(40, 1, "fell"), fare(60, 1, "rose"), fare(50, 1, "same"), fare(10, 1, "new"))
+    assert [brand for kind, brand, _, _ in seen if kind == "first_seen"] == ["rose", "same", "fell", "new"]
+
+
+def test_what_rose_for_certain_comes_before_what_may_have_risen() -> None:
+    book = Book()
+    next_day = {"departure_date": DAY + timedelta(1)}
+    book.see(fare(50, brand="doubted"))
+    book.store.restart()
+    book.see(fare(50, 1, "risen", **next_day))
+    seen = book.see(fare(40, 2, "doubted"), fare(60, 2, "risen", **next_day))
+    assert [(kind, brand) for kind, brand, _, _ in seen[1:]] == [("rose", "risen"), ("first_seen", "doubted")]
 
 
 def test_an_opened_row_says_only_which_page_and_when() -> None:

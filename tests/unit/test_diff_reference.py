@@ -35,7 +35,7 @@ Said = tuple[int, int, date, int, int | None, int]
 """Kind, price (0: none), departure, series, old price, observed at."""
 
 
-TURNS = {OPENED: 0, KNOWN: 0, GONE: 1, ROSE: 2, FIRST_SEEN: 3, FELL: 3}
+TURNS = {OPENED: 0, KNOWN: 0, GONE: 1, ROSE: 2, FIRST_SEEN: 4, FELL: 4}
 """What comes first within a tick."""
 
 
@@ -84,7 +84,7 @@ class Reference:
             known = [series for series in self.pages[day] if (day, series) in self.doubted]
             self._ticks[tick] += [(KNOWN, 0, day, series, None, at) for series in known]
         for found in self._ticks:
-            self.changes += sorted(found, key=lambda said: (TURNS[said[0]], *said[1:4]))
+            self.changes += sorted(found, key=place)
         self.trusted |= self._opened.keys()
         self._ticks, self._opened = [], {}
 
@@ -112,6 +112,13 @@ class Reference:
             page[series] = fare
             old = known.price if known else None
             yield kinds[verdict], fare.price, fare.departure_date, series, old, fare.observed_at
+
+
+def place(said: Said) -> tuple[Any, ...]:
+    """Where a change comes in its tick: what may have risen unheard before what did not, the dearest of it first."""
+    kind, price, day, series, old, _ = said
+    doubted = kind == FIRST_SEEN and old is not None
+    return (3, -price, day, series) if doubted else (TURNS[kind], price, day, series)
 
 
 def judge(page: Page, known: Fare | None, fare: Fare) -> str:

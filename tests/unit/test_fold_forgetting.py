@@ -134,6 +134,11 @@ def test_a_lost_holder_makes_room_for_what_is_seen_with_it() -> None:
     assert (state.holder, state.fired_price) == (series_of(other().fare), 39_000)
 
 
+def test_a_holder_far_above_the_target_in_an_opened_page_makes_room_for_what_is_first_seen_with_it() -> None:
+    state = matched(fired(), opened(), other(price=39_000), own(FIRST_SEEN, 50_000))
+    assert (state.holder, state.fired_price) == (series_of(other().fare), 39_000)
+
+
 def test_a_holder_first_seen_far_above_the_target_ends_though_nobody_wants_its_price() -> None:
     assert matched(fired(), opened(), own(FIRST_SEEN, 50_000, old_price=38_000)).holder is None
 

@@ -14,7 +14,7 @@ from fms.model.fare import FareBatch
 from fms.model.notification import Message, OutboxBatch
 from fms.model.route import partition_of_od, partition_of_slot, slot_of_user
 from fms.ports import Delivery, Headers
-from fms.queues.routes import Routes
+from fms.queues.routes import FEW, Routes
 from fms.queues.topology import (
     CHANGES,
     DELAYS,
@@ -160,14 +160,23 @@ def letters_of(users: list[str]) -> list[tuple[Letter, OutboxBatch]]:
     return [(one, unpacked(Delivery(one.queue, one.body, one.headers, None), OutboxBatch)) for one in letters]
 
 
+USERS = [f"user{number}@example.org" for number in range(FEW + 1)]
+
+
 def test_what_fired_goes_to_the_partition_of_its_user() -> None:
-    users = [f"user{number}@example.org" for number in range(40)]
-    found = letters_of(users)
-    assert sum(len(batch) for _, batch in found) == 40
+    found = letters_of(USERS)
+    assert sum(len(batch) for _, batch in found) == FEW + 1
     for letter, batch in found:
         assert letter.queue == queue_of(OUTBOX, batch.partition)
         assert {partition_of_slot(slot_of_user(one.user)) for one in batch.rows()} == {batch.partition}
         assert len(batch.column("user").dictionary) == len(batch)
+
+
+def test_the_few_that_fired_go_together_to_the_partition_of_the_first_ones_user() -> None:
+    [(letter, batch)] = letters_of(USERS[:FEW])
+    assert [one.user for one in batch.rows()] == USERS[:FEW]
+    assert letter.queue == queue_of(OUTBOX, batch.partition)
+    assert batch.partition == partition_of_slot(slot_of_user(USERS[0]))
 
 
 def test_nothing_fired_is_no_letter_and_nothing_changed_is_none_either() -> None:

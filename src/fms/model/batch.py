@@ -84,6 +84,10 @@ class Batch:
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)
 
+# Arrow's threads cost a batch of this size several times what they save, and processes that share a machine even more.
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
+_WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False, unify_dictionaries=False)
+
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
     """A table of one or many chunks as one record batch; dictionaries are unified."""
@@ -98,9 +102,8 @@ def write_batches(out: IO[bytes], kind: type[Batch], batches: Iterable[Batch], m
     ``made_from`` names what the batches were made from, for ``read_made_from``.
     """
     meta = {"fms.kind": kind.KIND, "fms.version": str(kind.VERSION), "fms.made_from": made_from}
-    options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=False)
     rows = 0
-    with pa.ipc.new_stream(out, kind.SCHEMA.with_metadata(meta), options=options) as writer:
+    with pa.ipc.new_stream(out, kind.SCHEMA.with_metadata(meta), options=_WRITING) as writer:
         for batch in batches:
             # A stream may replace dictionaries between batches, which is cheaper than making them one.
             writer.write_batch(batch.data, custom_metadata={"fms.partition": str(batch.partition)})
@@ -108,10 +111,10 @@ def write_batches(out: IO[bytes], kind: type[Batch], batches: Iterable[Batch], m
     return rows
 
 
-def read_batches(source: IO[bytes], kind: type[AnyBatch]) -> Iterator[AnyBatch]:
+def read_batches(source: IO[bytes] | bytes, kind: type[AnyBatch]) -> Iterator[AnyBatch]:
     """Read what ``write_batches`` wrote; raises Invalid for another kind, version or schema, or a cut-off file."""
     try:
-        with pa.ipc.open_stream(source) as reader:
+        with pa.ipc.open_stream(source, options=_READING) as reader:
             _check_header(reader.schema, kind)
             while True:
                 try:

@@ -4,8 +4,11 @@ There is no thread, so an answer proves that the loop goes round; while a batch 
 """
 
 import select
+import socket
+import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from io import BufferedReader, RawIOBase
+from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -21,11 +24,40 @@ AT_ONCE = 4
 """Requests that are answered between two messages."""
 
 
+class _Limited(RawIOBase):
+    """What a client sends until its time is over, however little at a time: then it raises TimeoutError."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + SLOW_CLIENT_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Quiet(WSGIRequestHandler):
     timeout = SLOW_CLIENT_SECONDS
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        # It is only read from.
+        self.rfile = cast("Any", BufferedReader(_Limited(self.connection)))
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class calls it so
         """Requests are no events of a worker."""
+
+
+class _Server(WSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nor is a client that is too slow or hangs up."""
 
 
 class Endpoints:
@@ -43,7 +75,7 @@ class Endpoints:
         self._registry = registry
         self._not_ready = not_ready
         try:
-            self._server: WSGIServer = make_server(host, port, self._answer, handler_class=_Quiet)
+            self._server: WSGIServer = make_server(host, port, self._answer, _Server, _Quiet)
         except (OSError, OverflowError) as error:
             raise Fatal(f"metrics_port: {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
         self.port = self._server.server_port

@@ -167,14 +167,23 @@ class Worker:
 
     def _after(self, error: Transient, delivery: Delivery, tries: int) -> bool:
         """What follows a failure for now: put the message off, or hold it for a while. Whether to try it again."""
-        if self._put_off is not None:
+        if self._put_off is not None and self._is_put_off(delivery, self._put_off):
             self._watch.held(delivery, error, 0)
-            self._put_off(delivery)
             return False
         seconds = self._patience.backoff.seconds(tries)
         self._watch.held(delivery, error, seconds)
         self._patience.wait(seconds)
         return not self._shutdown.wanted
+
+    def _is_put_off(self, delivery: Delivery, put_off: Callable[[Delivery], None]) -> bool:
+        """Whether the message is put off. What cannot be, as where it would wait is full, is held like any other."""
+        try:
+            put_off(delivery)
+        except Disconnected:
+            raise
+        except Transient:
+            return False
+        return True
 
     def _do(self, chore: Chore) -> None:
         try:

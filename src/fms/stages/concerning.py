@@ -60,7 +60,7 @@ class RouteChanges:
         else:
             places = set(wanted.tolist())
             places.update(*(self._ending.get(one, ()) for one in holders))
-        if holder is not None and departure in self._opened and not self._is_known(holder):
+        if holder is not None and departure in self._opened and not self._still_holds(holder, alert.state.threshold):
             places.update(self._opened[departure])
         return [self._change(place) for place in sorted(places) if place >= first]
 
@@ -88,9 +88,14 @@ class RouteChanges:
             wanted &= self._price[first:] <= alert.state.threshold
         return first + np.flatnonzero(wanted)
 
-    def _is_known(self, holder: int) -> bool:
-        """Whether any change of the route says that the page still, or again, has the series."""
-        return bool(((self._kind != GONE) & (self._series == np.uint64(holder))).any())
+    def _still_holds(self, holder: int, threshold: int | None) -> bool:
+        """Whether the page still, or again, has the series, at a price that holds an alert on T.
+
+        If it has risen meanwhile it holds nothing from the opening on: what is first seen at once may be cheaper, and
+        comes first.
+        """
+        said = np.flatnonzero((self._kind != GONE) & (self._series == np.uint64(holder)))
+        return bool(len(said) and int(self._price[said[0]]) * 100 <= (threshold or 0) * 102)
 
     def _change(self, place: int) -> Change:
         found = self._made.get(place)

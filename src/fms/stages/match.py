@@ -1,7 +1,7 @@
 """Match: ask the shard that owns a route which alerts now fire."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,18 +16,30 @@ from fms.ports import AlertLedger, Outcome, Probe
 from fms.stages.concerning import RouteChanges
 
 
-class Match:
-    """Changes in, firings out. A batch that is processed twice fires once."""
+def nobody_else() -> None:
+    """Where one process matches, nobody can have taken its place."""
 
-    def __init__(self, alerts: AlertLedger) -> None:
+
+class Match:
+    """Changes in, firings out. A batch that is processed twice fires once.
+
+    Args:
+        alerts: those that may fire.
+        confirm: asked between reading alerts and writing them; raises Transient if another worker may have been given
+            the same changes by now, and newer ones: then these would be folded over what the newer ones have made of
+            an alert, which its version does not show.
+    """
+
+    def __init__(self, alerts: AlertLedger, confirm: Callable[[], None] = nobody_else) -> None:
         self._alerts = alerts
+        self._confirm = confirm
         self.counts: Counter[str] = Counter()
 
     def process(self, batch: ChangeBatch) -> OutboxBatch:
         """Fold the alerts that the changes may concern, commit what fired, and answer the outbox rows.
 
-        Raises Transient if a shard gave a slot away or is not there: some alerts may be written, which a repeat
-        finds and leaves alone.
+        Raises Transient if a shard gave a slot away or is not there, or as ``confirm`` does: some alerts may be
+        written, which a repeat finds and leaves alone.
         """
         messages: list[Message] = []
         if len(batch):
@@ -35,6 +47,8 @@ class Match:
             pending = self._alerts.candidates(changes.probe())
             while pending:
                 outcomes = [outcome for alert in pending if (outcome := _outcome(alert, changes)).state != alert.state]
+                if outcomes:
+                    self._confirm()
                 written, pending = self._alerts.record(outcomes)
                 messages += written
         self.counts["fired"] += len(messages)
