@@ -8,10 +8,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint docs bench clean servers
+.PHONY: help demo test soak lint docs bench bench-stages clean servers
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/installed ## install into .venv and replay the bundled sample
 	@$(BIN)/fms demo
@@ -30,6 +30,9 @@ docs: $(VENV)/installed ## write the generated pages of docs/ again
 
 bench: $(VENV)/installed ## a million documents through the embedded form
 	@$(BIN)/python benchmarks/embedded.py
+
+bench-stages: $(VENV)/installed servers ## the same through workers on RabbitMQ, Redis and PostgreSQL
+	@$(BIN)/python benchmarks/stages.py
 
 clean: ## remove all that make and the tools left here
 	rm -rf $(VENV) .tox .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

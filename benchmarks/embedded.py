@@ -5,116 +5,27 @@ seen), cycle 2 (a fifth changed). Each step is a process of its own, so that CPU
 The rounds are repeated and medians reported; ratios are of one round.
 """
 
-import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-FEED = Path(__file__).with_name("feed.py")
-PARSER = """
-import json, sys, time
-import pyarrow.json as reader
-start = time.perf_counter()
-options = reader.ReadOptions(use_threads=False, block_size=4 << 20)
-documents = reader.read_json(sys.argv[1], read_options=options).num_rows
-print(json.dumps({"documents": documents, "seconds": time.perf_counter() - start}))
-"""
+from measuring import FMS, Step, Workload, machine, measure, options, parse_alone
+
 STEPS = ("parser alone", "import alerts", "cycle 1", "cycle 2")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one process did.
-
-    Attributes:
-        items: documents or alerts.
-        wall: seconds from start to end of the process.
-        work: seconds of the work itself by the process's own account, without its start.
-        cpu: CPU seconds, user and system, of the process and its children.
-        peak: largest resident memory in bytes.
-        report: the last line of its output, where that is an object.
-    """
-
-    items: int
-    wall: float
-    work: float
-    cpu: float
-    peak: int
-    report: Mapping[str, Any]
-
-
-def measure(command: Sequence[str], data: Path, items: int) -> Step:
-    """Run a command to its end; exits with its output if it fails."""
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, env=os.environ | {"FMS_DATA": str(data)})
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-20:]))
-    report = _object(lines[-1] if lines else "")
-    work = float(report.get("seconds", wall))
-    return Step(items, wall, work, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, report)
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-@dataclass(frozen=True)
-class Workload:
-    """The generated files."""
-
-    docs: int
-    alerts: int
-    cycles: tuple[Path, Path]
-    alert_file: Path
-
-    @classmethod
-    def generate(cls, folder: Path, chosen: argparse.Namespace) -> "Workload":
-        """Write both cycles and the alerts; not timed."""
-        work = cls(
-            chosen.docs,
-            chosen.docs // 10 if chosen.alert_count is None else chosen.alert_count,
-            (folder / "cycle1.jsonl", folder / "cycle2.jsonl"),
-            folder / "alerts.jsonl",
-        )
-        common = [sys.executable, str(FEED), "--docs", str(work.docs), "--seed", str(chosen.seed)]
-        common += ["--shuffled"] if chosen.shuffled else []
-        for number, path in enumerate(work.cycles, 1):
-            subprocess.run([*common, "--cycle", str(number), "--out", str(path)], check=True)
-        if work.alerts:
-            alerts = ["--alerts", str(work.alert_file), "--alert-count", str(work.alerts)]
-            subprocess.run([*common, *alerts], check=True, stdout=subprocess.DEVNULL)
-        return work
 
 
 def one_round(work: Workload, data: Path) -> dict[str, Step]:
     """All steps once, in an empty data directory."""
-    fms = [sys.executable, "-m", "fms_cli"]
-    steps = {"parser alone": measure([sys.executable, "-c", PARSER, str(work.cycles[0])], data, work.docs)}
+    here = {"FMS_DATA": str(data)}
+    steps = {"parser alone": parse_alone(work.cycles[0], work.docs)}
     if work.alerts:
-        imported = [*fms, "alerts", "import", str(work.alert_file), "--user", "local@localhost"]
-        steps["import alerts"] = measure(imported, data, work.alerts)
+        imported = [*FMS, "alerts", "import", str(work.alert_file), "--user", "local@localhost"]
+        steps["import alerts"] = measure(imported, work.alerts, here)
     for name, path in zip(("cycle 1", "cycle 2"), work.cycles, strict=True):
-        steps[name] = measure([*fms, "run", "--replay", str(path), "--json"], data, work.docs)
+        steps[name] = measure([*FMS, "run", "--replay", str(path), "--json"], work.docs, here)
     return steps
 
 
@@ -152,25 +63,6 @@ def _to_parser(rounds: Sequence[Mapping[str, Step]], name: str) -> float:
     )
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    models = [line.partition(":")[2].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "pyarrow": version("pyarrow"),
-        "numpy": version("numpy"),
-    }
-
-
-def _read(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
 def table(found: Mapping[str, Any]) -> str:
     """The summary for people."""
     heads = ("items/s", "items/CPU s", "seconds", "wall s", "CPU s", "peak MB", "to parser")
@@ -201,19 +93,8 @@ def file_sizes(data: Path) -> dict[str, int]:
     return {str(path.relative_to(data)): path.stat().st_size for path in sorted(data.rglob("*")) if path.is_file()}
 
 
-def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure fms run on generated documents, on SQLite.")
-    parser.add_argument("--docs", type=int, default=1_000_000, help="documents in a cycle")
-    parser.add_argument("--alert-count", type=int, help="alerts (a tenth of the documents)")
-    parser.add_argument("--repeat", type=int, default=3, help="rounds, of which medians are reported")
-    parser.add_argument("--shuffled", action="store_true", help="documents in random order")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    return parser.parse_args()
-
-
 def main() -> None:
-    chosen = options()
+    chosen = options("Measure fms run on generated documents, on SQLite.").parse_args()
     rounds: list[dict[str, Step]] = []
     with tempfile.TemporaryDirectory(prefix="fms-bench-") as folder:
         work = Workload.generate(Path(folder), chosen)
