@@ -53,8 +53,8 @@ class Site:
         self.diff.settle()
         return found
 
-    def made(self, **changes: int) -> Alert:
-        new = alert(user_id=self.user.id, **changes)
+    def made(self, amount: int) -> Alert:
+        new = alert(user_id=self.user.id, amount=amount)
         self.rows.add([new])
         self.evaluated()
         return new

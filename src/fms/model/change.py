@@ -50,7 +50,8 @@ class ChangeBatch(Batch):
     """Changes of one partition in the order in which alerts are to be folded over them.
 
     That order: ticks as they came (see ``fms.stages.diff``); within one: opened and known, gone, rose, what is first
-    seen with an old price (the dearest first), then the cheaper, then the earlier departure, then the series. Of a ``gone`` row only kind, series, id, O&D, departure date,
+    seen with an old price (the dearest first), then the cheaper, then the earlier departure, then the series. Of a
+    ``gone`` row only kind, series, id, O&D, departure date,
     observed_at (last seen + believed) and old_price (the last known) are set.
 
     ``opened``: the page of this O&D and departure date begins here or begins again, and what was known of it before

@@ -30,7 +30,7 @@ class DeadLetters:
         """
         if self.count >= self._limit:
             raise Fatal(
-                f"dead letters so far: {self.count}, all that dead_letter_limit allows. {delivery.queue} has another one,"
+                f"dead letters so far: {self.count}, all that dead_letter_limit allows. {delivery.queue} has another,"
                 f" which stays there with the rest: {reason}. fms queues retry gives dead letters another try"
             )
         more: Headers = {REASON: reason[:LONGEST_REASON], CAME_FROM: delivery.queue, BURIED_AT: self._clock()}
