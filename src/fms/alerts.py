@@ -184,12 +184,19 @@ class Alerts:
         """The same, some at a time: each list is committed when it comes."""
         return self._rows.evaluate_owed(self._judge, catch_up_ms=self._catch_up_ms)
 
-    def catch_up(self) -> Iterator[list[Message]]:
+    def catch_up(self, confirm: Callable[[], None] = lambda: None) -> Iterator[list[Message]]:
         """Look for changes that passed alerts by while they were evaluated; as ``evaluations``.
 
-        Only for whoever knows that all changes of the alerts' routes that the price book has are matched.
+        ``confirm``: asked after the price book was read; raises Transient unless all changes are matched by now that
+        the book has, of the alerts' routes.
         """
-        return self._rows.catch_up(self._look)
+
+        def look(alerts: Sequence[Alert]) -> list[Outcome]:
+            outcomes = self._look(alerts)
+            confirm()
+            return outcomes
+
+        return self._rows.catch_up(look)
 
     def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
         alerts = [alert for alert, _ in owed]

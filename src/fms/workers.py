@@ -6,12 +6,13 @@ from functools import partial
 
 from fms.bootstrap import Site
 from fms.db.partitions import prepare
+from fms.errors import Transient
 from fms.model.change import ChangeBatch
 from fms.model.clock import Clock, date_of, utc_day
 from fms.model.document import Reject
 from fms.model.fare import FareBatch
 from fms.model.notification import Message, OutboxBatch
-from fms.ports import Broker, Channel, Delivery
+from fms.ports import Broker, Channel, Delivery, Headers
 from fms.queues.routes import Routes
 from fms.queues.topology import CHANGES, DELAYS, FARES, OUTBOX, REJECTS, delay_of, queues_of
 from fms.queues.wire import Headings, Letter
@@ -28,6 +29,9 @@ ATTEMPT = "fms.attempt"
 
 CATCH_UP_SECONDS = 5.0
 """How often the alert worker looks for alerts that a change passed by; see ``Alerts.catch_up``."""
+
+CATCH_UP_WITHIN_MS = 60_000
+"""It does so only if it has matched changes within this time."""
 
 MONTHS_SECONDS = 6 * 3600.0
 """How often the alert worker makes the partitions of the months to come."""
@@ -67,49 +71,72 @@ def price_job(plant: Plant) -> Job:
 
 def alert_job(plant: Plant, partitions: Sequence[int]) -> Job:
     """Changes → match → outbox; and the evaluations that new and edited alerts are owed."""
-    site, queues = plant.site, queues_of(CHANGES, partitions)
-
-    def confirm() -> None:
-        # Another worker gets our changes when this connection is lost, which a question over it brings to light.
-        plant.broker.depth(queues[:1])
-
-    match = site.match(confirm)
-
-    def send(found: Iterable[list[Message]]) -> None:
-        for messages in found:
-            match.counts["evaluated"] += len(messages)
-            plant.send(plant.routes.by_user(OutboxBatch.of_messages(messages)))
-
-    def evaluate() -> None:
-        send(site.alerts.evaluations())
-
-    def catch_up() -> None:
-        # With nothing left to match the price book is not ahead of the alerts.
-        if not plant.broker.depth(queues):
-            send(site.alerts.catch_up())
-
-    def make_months() -> None:
-        prepare(site.router, date_of(utc_day(site.clock())))
-
-    def begin() -> None:
-        make_months()
-        # Alerts first: changes that were published before an alert was made are none of its business.
-        evaluate()
-
+    work = _AlertWork(plant, queues_of(CHANGES, partitions))
+    seconds = plant.site.settings.deliver_seconds
     return Job(
         "alert",
         ChangeBatch,
-        match,
-        plant.routes.by_user,
-        lambda: match.counts,
+        work.match,
+        work.route,
+        lambda: work.match.counts,
         chores=[
-            Chore("make months", MONTHS_SECONDS, make_months),
-            Chore("evaluate", site.settings.deliver_seconds, evaluate),
-            Chore("catch up", CATCH_UP_SECONDS, catch_up),
+            Chore("make months", MONTHS_SECONDS, work.make_months),
+            Chore("evaluate", seconds, work.evaluate),
+            Chore("catch up", CATCH_UP_SECONDS, work.catch_up, idle=True),
         ],
-        begin=begin,
-        finish=evaluate,
+        begin=work.begin,
+        finish=work.evaluate,
     )
+
+
+class _AlertWork:
+    """What the alert worker does with changes, and between them."""
+
+    def __init__(self, plant: Plant, queues: Sequence[str]) -> None:
+        self._plant = plant
+        self._site = plant.site
+        self._queues = queues
+        self._matched_at = 0
+        self.match = plant.site.match(self._confirm)
+
+    def _confirm(self) -> None:
+        # Another worker gets our changes when this connection is lost, which a question over it brings to light.
+        self._plant.broker.depth(self._queues[:1])
+
+    def route(self, batch: OutboxBatch, made_from: Headers) -> Iterable[Letter]:
+        """Where what fired goes."""
+        self._matched_at = self._site.clock()
+        return self._plant.routes.by_user(batch, made_from)
+
+    def begin(self) -> None:
+        """Before the first change: alerts first, for what was published before one was made is none of its business."""
+        self.make_months()
+        self.evaluate()
+
+    def make_months(self) -> None:
+        """Make the partitions of the months to come."""
+        prepare(self._site.router, date_of(utc_day(self._site.clock())))
+
+    def evaluate(self) -> None:
+        """Do the evaluations that are owed."""
+        self._send(self._site.alerts.evaluations())
+
+    def catch_up(self) -> None:
+        """Look for changes that passed alerts by while they were evaluated."""
+        # Who stands by for another worker does not know what that one has in hand. And where no change came for a
+        # while, none passed an alert by.
+        if self._site.clock() - self._matched_at < CATCH_UP_WITHIN_MS:
+            self._send(self._site.alerts.catch_up(self._all_matched))
+
+    def _all_matched(self) -> None:
+        # With nothing left to match the price book is not ahead of the alerts.
+        if self._plant.broker.depth(self._queues):
+            raise Transient("changes are waiting")
+
+    def _send(self, found: Iterable[list[Message]]) -> None:
+        for messages in found:
+            self.match.counts["evaluated"] += len(messages)
+            self._plant.send(self._plant.routes.by_user(OutboxBatch.of_messages(messages)))
 
 
 def notify_job(plant: Plant, channel: Channel | None, *, by_clock: bool) -> Job:

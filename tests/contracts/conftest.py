@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.place import Place, empty, make_postgres
-from tests.contracts.town import Town
+from tests.contracts.place import MEMORY, Place, empty, make_postgres, place_of
+from tests.contracts.town import MemoryTown, SqlTown, Town
 from tests.services.postgres import Databases, Postgres
 from tests.services.shared import Shared
 
@@ -29,14 +29,26 @@ def postgres_place(postgres_site: Place) -> Place:
 @pytest.fixture(params=[1, 2, "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Some empty shards: so many files, or databases on PostgreSQL."""
-    if request.param == "postgres":
-        found: Place = request.getfixturevalue("postgres_place")
-        return found
-    return Place(tmp_path, request.param)
+    found = place_of(request, tmp_path)
+    assert found
+    return found
 
 
 @pytest.fixture
-def town(place: Place) -> Iterator[Town]:
-    made = Town(place.router())
+def town(place: Place) -> Iterator[SqlTown]:
+    """A town over databases."""
+    made = SqlTown(place.router())
+    yield made
+    made.router.close()
+
+
+@pytest.fixture(params=[MEMORY, 1, 2, "postgres"])
+def any_town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
+    """A town over databases, or in memory."""
+    place = place_of(request, tmp_path)
+    if place is None:
+        yield MemoryTown()
+        return
+    made = SqlTown(place.router())
     yield made
     made.router.close()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from fms.db.initialise import initialise
@@ -27,6 +28,19 @@ class Place:
 
     def router(self) -> Router:
         return open_router(self.data, self.shards, self.catalog_url)
+
+
+MEMORY = "memory"
+
+
+def place_of(request: pytest.FixtureRequest, folder: Path) -> Place | None:
+    """Some empty shards, as a fixture's parameter says: so many files, databases on PostgreSQL, or none in memory."""
+    if request.param == MEMORY:
+        return None
+    if request.param == "postgres":
+        found: Place = request.getfixturevalue("postgres_place")
+        return found
+    return Place(folder, request.param)
 
 
 def make_postgres(databases: Databases, data: Path) -> Place:

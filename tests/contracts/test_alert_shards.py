@@ -1,8 +1,9 @@
-"""The alerts in SQL: what match asks of them and what it may write, on one shard and on several."""
+"""The alerts: what match asks of them and what it may write, in memory, on one shard and on several."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,28 +11,30 @@ from sqlalchemy import delete, select
 
 from fms.db.alerts import AlertRows
 from fms.db.matching import SqlAlertLedger
+from fms.db.memory.alerts import MemoryAlertRows
+from fms.db.memory.matching import MemoryAlertLedger
+from fms.db.memory.shard import MemoryShard
 from fms.db.tables import alert_window, outbox
 from fms.errors import NotFound, Transient
 from fms.model.alert import Alert
 from fms.model.change import FELL, FIRST_SEEN, GONE, ROSE, Change
 from fms.model.clock import DAY_MS, HOUR_MS, system_clock
 from fms.model.evaluation import evaluate
-from fms.ports import Outcome
+from fms.ports import AlertLedger, Outcome
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import slot_owner
 from fms.shards.router import Router
 from fms.stages.match import Match
 from tests.builders import MINT, MONDAY, alert, change, change_batch, criteria, fare, series_of
-from tests.contracts.place import Place
+from tests.contracts.place import MEMORY, Place, place_of
 
 
 @dataclass
 class Shards:
     """Alerts over some shards, evaluated against an empty book."""
 
-    router: Router
-    rows: AlertRows
-    ledger: SqlAlertLedger
+    rows: AlertRows | MemoryAlertRows
+    ledger: AlertLedger
 
     def add(self, *alerts: Alert) -> None:
         self.rows.add(alerts)
@@ -50,14 +53,37 @@ def _on_an_empty_book(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
     return [Outcome(one, state, [firing] if firing else []) for one, (state, firing) in judged]
 
 
-pytestmark = pytest.mark.parametrize("place", [1, 2, 5, "postgres"], indirect=True)
+@dataclass
+class SqlShards(Shards):
+    """Those in databases."""
+
+    router: Router
 
 
-@pytest.fixture
-def shards(place: Place) -> Iterator[Shards]:
+def over(place: Place) -> SqlShards:
     router = place.router()
-    yield Shards(router, AlertRows(router, MINT, system_clock), SqlAlertLedger(router, MINT))
-    router.close()
+    return SqlShards(AlertRows(router, MINT, system_clock), SqlAlertLedger(router, MINT), router)
+
+
+@pytest.fixture(params=[1, 2, 5, "postgres"])
+def sql_shards(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlShards]:
+    place = place_of(request, tmp_path)
+    assert place
+    made = over(place)
+    yield made
+    made.router.close()
+
+
+@pytest.fixture(params=[MEMORY, 1, 2, 5, "postgres"])
+def shards(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shards]:
+    place = place_of(request, tmp_path)
+    if place is None:
+        shard = MemoryShard()
+        yield Shards(MemoryAlertRows(shard, MINT, system_clock), MemoryAlertLedger(shard, MINT))
+        return
+    made = over(place)
+    yield made
+    made.router.close()
 
 
 def test_an_alert_is_found_again_as_it_was_written(shards: Shards) -> None:
@@ -203,31 +229,31 @@ def test_a_paused_alert_is_not_seen_and_a_deleted_one_is_not_either(shards: Shar
     assert shards.match(change(price=10_000)) == []
 
 
-def test_a_shard_that_gave_the_slot_away_refuses_the_write_and_nothing_is_written(shards: Shards) -> None:
+def test_a_shard_that_gave_the_slot_away_refuses_the_write_and_nothing_is_written(sql_shards: SqlShards) -> None:
     made = alert(amount=40_000)
-    shards.add(made)
-    shard = shards.router.of((made.id.int >> 64) & 0xFFF)
+    sql_shards.add(made)
+    shard = sql_shards.router.of((made.id.int >> 64) & 0xFFF)
     with writing(shard.engine) as connection:
         connection.execute(delete(slot_owner).where(slot_owner.c.slot == (made.id.int >> 64) & 0xFFF))
     with pytest.raises(Transient):
-        shards.match(change(price=10_000))
+        sql_shards.match(change(price=10_000))
     with reading(shard.engine) as connection:
         assert connection.execute(select(outbox)).all() == []
-    assert shards.state(made).holder is None
+    assert sql_shards.state(made).holder is None
 
 
-def test_deleting_an_alert_deletes_its_windows(shards: Shards) -> None:
+def test_deleting_an_alert_deletes_its_windows(sql_shards: SqlShards) -> None:
     made = alert()
-    shards.add(made)
-    shards.rows.delete(made.id)
-    for shard in shards.router.all():
+    sql_shards.add(made)
+    sql_shards.rows.delete(made.id)
+    for shard in sql_shards.router.all():
         with reading(shard.engine) as connection:
             assert connection.execute(select(alert_window)).all() == []
 
 
-def test_every_slot_is_owned_once(shards: Shards) -> None:
-    shards.router.check()
-    assert len({shard.name for shard in shards.router.all()}) == len(shards.router.all())
+def test_every_slot_is_owned_once(sql_shards: SqlShards) -> None:
+    sql_shards.router.check()
+    assert len({shard.name for shard in sql_shards.router.all()}) == len(sql_shards.router.all())
 
 
 def test_an_alert_that_was_edited_meanwhile_is_left_to_its_evaluation(shards: Shards) -> None:

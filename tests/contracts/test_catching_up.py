@@ -9,12 +9,17 @@ import pytest
 from fms.alerts import Alerts
 from fms.db.alerts import AlertRows
 from fms.db.matching import SqlAlertLedger
+from fms.db.memory.alerts import MemoryAlertRows
+from fms.db.memory.matching import MemoryAlertLedger
+from fms.db.memory.shard import MemoryShard
+from fms.db.memory.users import MemoryUsers
 from fms.db.sites import open_router
 from fms.db.users import Users
 from fms.model.alert import Alert
 from fms.model.fare import Fare, FareBatch
 from fms.model.notification import Message
 from fms.model.route import partition_of_od
+from fms.ports import AlertLedger
 from fms.pricebook.book import Book
 from fms.pricebook.memory import MemoryPageStore
 from fms.shards.router import Router
@@ -29,17 +34,23 @@ PARTITION = partition_of_od(FARE.od)
 
 @dataclass
 class Site:
-    """Diff, match and the alerts around one price book; a clock set by hand."""
+    """Diff, match and the alerts, over databases or in memory, around one price book; a clock set by hand."""
 
-    router: Router
+    router: Router | None = None
     now: int = 0
     pages: MemoryPageStore = field(default_factory=MemoryPageStore)
 
     def __post_init__(self) -> None:
         self.diff = Diff(self.pages)
-        self.match = Match(SqlAlertLedger(self.router, MINT))
-        self.rows = AlertRows(self.router, MINT, lambda: self.now)
-        users = Users(self.router, MINT, lambda: self.now)
+        shard = MemoryShard()
+        ledger: AlertLedger = MemoryAlertLedger(shard, MINT)
+        self.rows: AlertRows | MemoryAlertRows = MemoryAlertRows(shard, MINT, lambda: self.now)
+        users: Users | MemoryUsers = MemoryUsers(shard, MINT)
+        if self.router:
+            ledger = SqlAlertLedger(self.router, MINT)
+            self.rows = AlertRows(self.router, MINT, lambda: self.now)
+            users = Users(self.router, MINT, lambda: self.now)
+        self.match = Match(ledger)
         self.user = users.find_or_add("me@example.org")
         self.alerts = Alerts(self.rows, users, Book(self.pages), MINT, AFTER)
 
@@ -67,9 +78,12 @@ class Site:
         return [message for messages in self.alerts.catch_up() for message in messages]
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    router = open_router(tmp_path, 2)
+@pytest.fixture(params=["memory", 2])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    if request.param == "memory":
+        yield Site()
+        return
+    router = open_router(tmp_path, request.param)
     yield Site(router)
     router.close()
 

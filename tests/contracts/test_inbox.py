@@ -10,6 +10,11 @@ from tests.builders import MONDAY, change, change_batch, fare
 from tests.contracts.town import Town
 
 
+@pytest.fixture
+def town(any_town: Town) -> Town:
+    return any_town
+
+
 def test_what_fired_is_told_once(town: Town) -> None:
     town.add()
     town.falls(price=39_000)

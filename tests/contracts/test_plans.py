@@ -17,7 +17,7 @@ from fms.shards.engine import writing
 from fms.shards.router import Router
 from tests.builders import MONDAY, change, change_batch, criteria
 from tests.contracts.place import Place
-from tests.contracts.town import Town
+from tests.contracts.town import SqlTown
 
 pytestmark = pytest.mark.parametrize("place", [1, "postgres"], indirect=True)
 
@@ -78,8 +78,8 @@ def everything(hour: int) -> ChangeBatch:
     return change_batch([others[0], others[1], *falls])
 
 
-def crowded(place: Place) -> Town:
-    town = Town(place.router())
+def crowded(place: Place) -> SqlTown:
+    town = SqlTown(place.router())
     whole = criteria(depart_from=date(2026, 12, 1), depart_to=date(2027, 2, 28))
     town.add(criteria=whole)
     town.notify.process(town.match.process(everything(0)))
@@ -92,11 +92,11 @@ def crowded(place: Place) -> Town:
     return town
 
 
-def kind_of(town: Town) -> str:
+def kind_of(town: SqlTown) -> str:
     return town.router.all()[0].engine.dialect.name
 
 
-def live(town: Town, hour: int) -> dict[str, str]:
+def live(town: SqlTown, hour: int) -> dict[str, str]:
     """Everything that is done with given rows; answers the plans by their statements."""
     with explained(town.router) as plans:
         for _ in range(2):
@@ -107,11 +107,11 @@ def live(town: Town, hour: int) -> dict[str, str]:
     return plans.found
 
 
-def unindexed(town: Town, plans: dict[str, str]) -> list[str]:
+def unindexed(town: SqlTown, plans: dict[str, str]) -> list[str]:
     return [f"{statement}\n{plan}" for statement, plan in plans.items() if SCANS[kind_of(town)].search(plan)]
 
 
-def check_months(town: Town, plans: dict[str, str]) -> None:
+def check_months(town: SqlTown, plans: dict[str, str]) -> None:
     """Windows are looked for in the partitions of the months asked for and nowhere else, and in their index alone."""
     [plan] = [plan for statement, plan in plans.items() if "asked_0" in statement]
     if kind_of(town) == "sqlite":

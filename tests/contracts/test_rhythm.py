@@ -9,6 +9,11 @@ from tests.builders import MONDAY, change, change_batch, fare
 from tests.contracts.town import Town
 
 
+@pytest.fixture
+def town(any_town: Town) -> Town:
+    return any_town
+
+
 def test_within_a_day_an_alert_is_told_again_if_five_per_cent_cheaper(town: Town) -> None:
     town.add(amount=40_000)
     town.falls(price=40_000)

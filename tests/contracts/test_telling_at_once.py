@@ -6,19 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import Connection
 
 from fms.db.leases import Lease, take
-from fms.db.notifications import SqlNotifications
-from fms.db.tables import push, user_account
 from fms.errors import Transient
 from fms.model.alert import Alert
 from fms.model.clock import HOUR_MS
 from fms.model.notification import Push
-from fms.shards.engine import reading
 from fms.stages.notify import Notify
 from tests.builders import MINT, MONDAY, fare
-from tests.contracts.town import Town
+from tests.contracts.town import SqlTown, Town
 
 LEASE_MS = 60_000
 
@@ -58,28 +55,17 @@ class Office:
     channel: Interrupted
 
     def worker(self, name: str | None) -> Notify:
-        lease = None if name is None else Lease(name, LEASE_MS)
-        notifications = SqlNotifications(self.town.router, self.clock, lease)
+        notifications = self.town.leasing(self.clock, None if name is None else Lease(name, LEASE_MS))
         return Notify(notifications, self.town.rows, self.town.book, self.channel, MINT)
-
-    def holders(self) -> list[str]:
-        """Who has a user now."""
-        return [name for name in self._column(user_account.c.leased_by) if name is not None]
-
-    def pushes(self) -> list[int]:
-        """When a push was told, each once."""
-        return self._column(push.c.told_at)
-
-    def _column(self, column: Column[Any]) -> list[Any]:
-        found: list[Any] = []
-        for shard in self.town.router.all():
-            with reading(shard.engine) as connection:
-                found += connection.execute(select(column)).scalars()
-        return found
 
 
 @pytest.fixture
-def office(town: Town) -> Office:
+def office(any_town: Town) -> Office:
+    return Office(any_town, Clock(), Interrupted(any_town))
+
+
+@pytest.fixture
+def sql_office(town: SqlTown) -> Office:
     return Office(town, Clock(), Interrupted(town))
 
 
@@ -101,21 +87,21 @@ def test_two_workers_at_one_user_send_one_push(office: Office) -> None:
     assert one.deliver(MONDAY) is None
     assert answers == [MONDAY + LEASE_MS], "the other is told when to come again"
     assert len(office.town.heard.pushes) == 1
-    assert (office.town.statuses(), office.holders()) == ([("mine", "sent")], [])
+    assert (office.town.statuses(), office.town.holders()) == ([("mine", "sent")], [])
 
 
-def test_without_the_lease_they_send_two(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_lease_they_send_two(sql_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_anyway(connection: Connection, user_id: UUID, lease: Lease, now: int, *others: Any) -> object:
         return take(connection, user_id, lease, now + LEASE_MS, *others)
 
     monkeypatch.setattr("fms.db.notifications.take", take_anyway)
-    office.town.add()
-    office.town.falls(price=39_000)
-    one, two = office.worker("one"), office.worker("two")
+    sql_office.town.add()
+    sql_office.town.falls(price=39_000)
+    one, two = sql_office.worker("one"), sql_office.worker("two")
     one.sweep()
-    office.channel.meanwhile = lambda: two.deliver(MONDAY)
+    sql_office.channel.meanwhile = lambda: two.deliver(MONDAY)
     one.deliver(MONDAY)
-    assert len(office.town.heard.pushes) == 2
+    assert len(sql_office.town.heard.pushes) == 2
 
 
 def test_a_worker_that_was_frozen_while_it_judged_writes_and_sends_nothing(office: Office) -> None:
@@ -126,20 +112,22 @@ def test_a_worker_that_was_frozen_while_it_judged_writes_and_sends_nothing(offic
     office.town.book.meanwhile = freeze_past_the_lease(office, two)
     assert one.deliver(MONDAY) == 0, "nobody has the user any more"
     [row] = office.town.notifications.all()
-    assert (row.status, row.told_at, office.pushes()) == ("sent", MONDAY + HOUR_MS, [MONDAY + HOUR_MS])
+    assert (row.status, row.told_at, office.town.pushes()) == ("sent", MONDAY + HOUR_MS, [MONDAY + HOUR_MS])
     assert len(office.town.heard.pushes) == 1
     assert one.deliver(MONDAY) is None
 
 
-def test_without_the_lease_in_what_is_written_it_tells_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_lease_in_what_is_written_it_tells_again(
+    sql_office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fms.db.notifications.keep", lambda *_anybody: None)
-    office.town.add()
-    office.town.falls(price=39_000)
-    one, two = office.worker("one"), office.worker("two")
+    sql_office.town.add()
+    sql_office.town.falls(price=39_000)
+    one, two = sql_office.worker("one"), sql_office.worker("two")
     one.sweep()
-    office.town.book.meanwhile = freeze_past_the_lease(office, two)
+    sql_office.town.book.meanwhile = freeze_past_the_lease(sql_office, two)
     one.deliver(MONDAY)
-    assert len(office.town.heard.pushes) == 2
+    assert len(sql_office.town.heard.pushes) == 2
 
 
 def test_a_worker_that_was_frozen_while_it_sent_leaves_what_the_other_wrote(office: Office) -> None:
@@ -150,7 +138,7 @@ def test_a_worker_that_was_frozen_while_it_sent_leaves_what_the_other_wrote(offi
     office.channel.meanwhile = freeze_past_the_lease(office, two)
     one.deliver(MONDAY)
     [row] = office.town.notifications.all()
-    assert (row.status, row.told_at, office.pushes()) == ("sent", MONDAY + HOUR_MS, [MONDAY + HOUR_MS])
+    assert (row.status, row.told_at, office.town.pushes()) == ("sent", MONDAY + HOUR_MS, [MONDAY + HOUR_MS])
     first, second = office.town.heard.pushes
     assert first.group_id == second.group_id == row.group_id, "for the user it is one push"
 

@@ -1,21 +1,32 @@
 """Alerts of some users, a book set by hand, and the two stages around the outbox."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from sqlalchemy import Column, select
+
 from fms.db.alerts import AlertRows
+from fms.db.leases import Lease
 from fms.db.matching import SqlAlertLedger
+from fms.db.memory.alerts import MemoryAlertRows
+from fms.db.memory.matching import MemoryAlertLedger
+from fms.db.memory.notifications import MemoryNotifications
+from fms.db.memory.shard import MemoryShard
+from fms.db.memory.users import MemoryUsers
 from fms.db.notifications import SqlNotifications
+from fms.db.tables import push, user_account
 from fms.db.users import Users
 from fms.model.alert import Alert
 from fms.model.change import FELL
-from fms.model.clock import system_clock
+from fms.model.clock import Clock, system_clock
 from fms.model.evaluation import KnownFare, evaluate
 from fms.model.fare import Fare
 from fms.model.notification import Notification, OutboxBatch, Push
-from fms.ports import Known, Outcome, Question
+from fms.ports import AlertLedger, Known, Notifications, Outcome, Question
+from fms.shards.engine import reading
 from fms.shards.router import Router
 from fms.stages.match import Match
 from fms.stages.notify import Notify
@@ -57,18 +68,35 @@ class Heard:
         self.pushes.append(push)
 
 
-class Town:
+class Town(ABC):
     """Alerts of some users, a book, and the two stages around the outbox."""
 
-    def __init__(self, router: Router) -> None:
-        self.router = router
-        self.rows = AlertRows(self.router, MINT, system_clock)
-        self.users = Users(self.router, MINT, system_clock)
+    def __init__(
+        self,
+        rows: AlertRows | MemoryAlertRows,
+        users: Users | MemoryUsers,
+        ledger: AlertLedger,
+        notifications: SqlNotifications | MemoryNotifications,
+    ) -> None:
+        self.rows = rows
+        self.users = users
         self.book = FakeBook()
         self.heard = Heard()
-        self.match = Match(SqlAlertLedger(self.router, MINT))
-        self.notifications = SqlNotifications(self.router)
-        self.notify = Notify(self.notifications, self.rows, self.book, self.heard, MINT)
+        self.match = Match(ledger)
+        self.notifications = notifications
+        self.notify = Notify(notifications, rows, self.book, self.heard, MINT)
+
+    @abstractmethod
+    def leasing(self, clock: Clock, lease: Lease | None) -> Notifications:
+        """Outbox and inboxes as a worker with this lease sees them."""
+
+    @abstractmethod
+    def holders(self) -> list[str]:
+        """Who has a user now."""
+
+    @abstractmethod
+    def pushes(self) -> list[int]:
+        """When a push was told, each once."""
 
     def add(self, email: str = "me@example.org", **changes: Any) -> Alert:
         user = self.users.find_or_add(email)
@@ -101,3 +129,54 @@ class Town:
     @property
     def told(self) -> list[Sequence[Notification]]:
         return [push.rows for push in self.heard.pushes]
+
+
+class SqlTown(Town):
+    """A town over databases."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        super().__init__(
+            AlertRows(router, MINT, system_clock),
+            Users(router, MINT, system_clock),
+            SqlAlertLedger(router, MINT),
+            SqlNotifications(router),
+        )
+
+    def leasing(self, clock: Clock, lease: Lease | None) -> Notifications:
+        return SqlNotifications(self.router, clock, lease)
+
+    def holders(self) -> list[str]:
+        return [name for name in self._column(user_account.c.leased_by) if name is not None]
+
+    def pushes(self) -> list[int]:
+        return self._column(push.c.told_at)
+
+    def _column(self, column: Column[Any]) -> list[Any]:
+        found: list[Any] = []
+        for shard in self.router.all():
+            with reading(shard.engine) as connection:
+                found += connection.execute(select(column)).scalars()
+        return found
+
+
+class MemoryTown(Town):
+    """A town in memory."""
+
+    def __init__(self) -> None:
+        self._shard = shard = MemoryShard()
+        super().__init__(
+            MemoryAlertRows(shard, MINT, system_clock),
+            MemoryUsers(shard, MINT),
+            MemoryAlertLedger(shard, MINT),
+            MemoryNotifications(shard),
+        )
+
+    def leasing(self, clock: Clock, lease: Lease | None) -> Notifications:
+        return MemoryNotifications(self._shard, clock, lease)
+
+    def holders(self) -> list[str]:
+        return [leased.holder for leased in self._shard.leases.values()]
+
+    def pushes(self) -> list[int]:
+        return [pushed.told_at for _, pushed in self._shard.pushes.values()]

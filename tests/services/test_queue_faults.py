@@ -1,5 +1,6 @@
 """Queues on a RabbitMQ that is killed, paused, out of memory, or meddled with."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from threading import Thread
@@ -257,6 +258,17 @@ def test_without_a_claim_several_consumers_would_take_from_a_queue_at_once(conne
     for body in (b"1", b"2", b"3", b"4"):
         publisher.publish(ONE, body, {})
     assert taken(first).body != taken(second).body
+
+
+def test_whoever_was_cut_off_hears_of_it_when_it_asks_and_does_not_just_connect_again(connect: Connect) -> None:
+    consumer = connect(ONE)
+    connect().publish(ONE, b"1", {})
+    assert taken(consumer).body == b"1"
+    assert consumer._connection is not None
+    consumer._connection._impl._transport._sock.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(Disconnected):
+        consumer.depth([ONE])
+    assert taken(consumer).body == b"1"
 
 
 def test_a_consumer_that_says_good_bye_would_be_overtaken_by_what_is_behind_it(connect: Connect) -> None:

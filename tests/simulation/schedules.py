@@ -11,7 +11,7 @@ from tests.simulation.shortcuts import Shortcuts
 from tests.simulation.world import Kind, World
 
 LIVES_OF_A_FEED = 20
-THOROUGH = 25
+THOROUGH = 40
 """Of so many lives one takes no short way."""
 
 KINDS = (

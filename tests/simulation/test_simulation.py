@@ -62,6 +62,7 @@ def test_whatever_the_price_book_forgets_no_firing_is_missing(shortcuts: Shortcu
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("kind", [None, FORGETFUL])
 def test_in_tens_of_thousands_of_lives_nothing_is_lost_either(kind: Kind | None, shortcuts: Shortcuts) -> None:
     live(range(2 * LIVES, 32 * LIVES), shortcuts, kind)

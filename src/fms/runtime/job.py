@@ -17,11 +17,13 @@ class Chore:
         name: for the log.
         seconds: from the end of one time to the next.
         do: may raise Transient: then it is tried again when it is due next.
+        idle: whether to do it only when no message came.
     """
 
     name: str
     seconds: float
     do: Callable[[], None]
+    idle: bool = False
 
 
 def _nothing() -> None:

@@ -115,7 +115,7 @@ class Worker:
         if delivery is not None:
             self._handle(delivery)
         for chore in self._job.chores:
-            if self._now() >= self._due[chore.name]:
+            if self._now() >= self._due[chore.name] and (delivery is None or not chore.idle):
                 self._do(chore)
                 self._due[chore.name] = self._now() + chore.seconds
         self._watch.beat()
