@@ -19,10 +19,11 @@ FMS = (sys.executable, "-m", "fms_cli")
 PARSER = """
 import json, sys, time
 import pyarrow.json as reader
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 options = reader.ReadOptions(use_threads=False, block_size=4 << 20)
 documents = reader.read_json(sys.argv[1], read_options=options).num_rows
-print(json.dumps({"documents": documents, "seconds": time.perf_counter() - start}))
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+print(json.dumps({"documents": documents, "seconds": seconds, "cpu_seconds": cpu}))
 """
 
 

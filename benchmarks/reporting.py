@@ -1,6 +1,6 @@
 """What the rounds of ``stages.py`` come to: medians, as one object or as a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -12,8 +12,8 @@ LIMIT_OF = {"ingest": "parser alone", "price": "pages alone", "alert": "question
 """Stage → the part alone that it is compared with."""
 
 SERVERS = ("rabbitmq", "redis", "postgresql")
-HEADS = ("items", "items/s", "seconds", "to limit", "CPU s", *(f"in {name}" for name in SERVERS), "items/CPU s",
-         "MB of it", *(f"in {name}" for name in SERVERS), "MB sent")  # fmt: skip
+HEADS = ("items", "items/s", "seconds", "to limit", "CPU s", *SERVERS, "items/CPU s", "MB", *SERVERS, "MB sent")
+WIDTH = 12
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,16 @@ def table(found: Mapping[str, Any]) -> str:
             ", ".join(f"{name} {value}" for name, value in found["machine"].items()),
             f"{found['documents']:,} documents, {found['alerts']:,} alerts, median of {found['rounds']}",
             "",
-            f"{'cycle, step':<20}" + "".join(f"{head:>14}" for head in HEADS),
-            *(f"{name:<20}" + "".join(f"{cell:>14}" for cell in _cells(step)) for name, step in found["steps"].items()),
+            _line("cycle, step", HEADS),
+            *(_line(name, _cells(step)) for name, step in found["steps"].items()),
             "",
             "per fare in Redis: " + ", ".join(f"{value:g} {name}" for name, value in found["price_book"].items()),
         ]
     )
+
+
+def _line(name: str, cells: Iterable[str]) -> str:
+    return f"{name:<20}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)
 
 
 def _cells(step: Mapping[str, Any]) -> Iterator[str]:
