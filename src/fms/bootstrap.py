@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fms.pricebook.redis import RedisPageStore
     from fms.queues.rabbitmq import Consuming, RabbitMQ
     from fms.queues.topology import QueueRules
+    from fms.rebalance.service import Shards
 
 PRICES_FILE = "prices.sqlite"
 
@@ -58,7 +59,7 @@ class Site:
         self.settings = settings
         self.clock = clock
         self.mint = IdMint(clock)
-        self.router = open_router(settings.data, settings.shards, settings.catalog())
+        self.router = open_router(settings.data, settings.shards, settings.catalog(), self._relieve)
         self.pages = _open_pages(settings)
         self.book = Book(self.pages)
         self.alert_rows = AlertRows(self.router, self.mint, clock)
@@ -110,6 +111,17 @@ class Site:
         """Be the one run of this site; raises Transient if there is another."""
         with exclusive(self.settings.data / "run.lock"):
             yield
+
+    def shards(self) -> "Shards":
+        """The shards, and the rebalances between them; to be closed."""
+        from fms.rebalance.service import Shards
+
+        return Shards(self.settings.data, self.settings.catalog(), self.clock)
+
+    def _relieve(self) -> bool:
+        from fms.rebalance.service import relieve_quietly
+
+        return relieve_quietly(self.settings.data, self.settings.catalog(), self.clock)
 
     def close(self) -> None:
         """Close every file."""

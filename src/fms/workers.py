@@ -1,6 +1,6 @@
 """The workers: each stage between its queues, and ingest before the first of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -19,6 +19,7 @@ from fms.queues.wire import Headings, Letter
 from fms.runtime.job import Chore, Job
 from fms.runtime.patience import Patience
 from fms.sources.rejects import reject_line
+from fms.stages.notify import Notify
 from fms.telling import tell_all
 
 REJECTS_AT_ONCE = 1_000
@@ -148,13 +149,8 @@ def notify_job(plant: Plant, channel: Channel | None, *, by_clock: bool) -> Job:
         by_clock: tell by the clock; else by the newest observation of the price book, as a replay does.
     """
     site = plant.site
-    notify = site.notify(channel, shared=True)
-
-    def now() -> int:
-        return site.clock() if by_clock else site.pages.newest()
-
-    def finish() -> None:
-        tell_all(site, notify, now(), plant.broker.wait)
+    work = _NotifyWork(site, site.notify(channel, shared=True), by_clock=by_clock)
+    notify = work.notify
 
     return Job(
         "notify",
@@ -163,17 +159,40 @@ def notify_job(plant: Plant, channel: Channel | None, *, by_clock: bool) -> Job:
         plant.routes.nowhere,
         lambda: notify.counts,
         chores=[
-            Chore("sweep", site.settings.sweep_seconds, lambda: notify.sweep(int(site.settings.sweep_seconds * 1000))),
-            Chore("deliver", site.settings.deliver_seconds, lambda: _ignore(notify.deliver(now(), everybody=False))),
-            Chore("deliver to everybody", site.settings.sweep_seconds, lambda: _ignore(notify.deliver(now()))),
+            Chore("sweep", site.settings.sweep_seconds, lambda: notify.sweep(work.sweep_ms)),
+            Chore("deliver", site.settings.deliver_seconds, work.tell),
         ],
-        finish=finish,
+        finish=lambda: tell_all(site, notify, work.now(), plant.broker.wait),
         puts_off=True,
     )
 
 
-def _ignore(_answer: object) -> None:
-    """Users whom another worker has now are told when it is their turn again."""
+class _NotifyWork:
+    """What the notify worker does between messages."""
+
+    def __init__(self, site: Site, notify: Notify, *, by_clock: bool) -> None:
+        self._site = site
+        self._by_clock = by_clock
+        self._everybody_at = 0
+        self.notify = notify
+        self.sweep_ms = int(site.settings.sweep_seconds * 1000)
+
+    def now(self) -> int:
+        """As of when to tell, UTC ms."""
+        return self._site.clock() if self._by_clock else self._site.pages.newest()
+
+    def tell(self) -> Iterator[None]:
+        """Tell those for whom something is due; everybody as often as is swept.
+
+        Users whom another worker has now are told when it is their turn again.
+        """
+        # Never both at once: of two that take turns one would tell as of an earlier time than the other did.
+        everybody = self._site.clock() >= self._everybody_at
+        try:
+            yield from self.notify.telling(self.now(), everybody=everybody)
+        finally:
+            if everybody:
+                self._everybody_at = self._site.clock() + self.sweep_ms
 
 
 def putter_off(broker: Broker) -> Callable[[Delivery], None]:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -60,9 +60,10 @@ def start(
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
     stderr: int = subprocess.PIPE,
+    program: Sequence[str] = ("fms_cli",),
 ) -> subprocess.Popen[bytes]:
-    """One command in a process of its own; its stdout is a pipe."""
-    command = [sys.executable, "-m", "fms_cli", *map(str, arguments)]
+    """One command in a process of its own; its stdout is a pipe. ``program``: the module that runs it."""
+    command = [sys.executable, "-m", *program, *map(str, arguments)]
     places = os.environ | (env or {})
     return subprocess.Popen(command, cwd=ROOT, env=places, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr)
 

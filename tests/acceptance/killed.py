@@ -1,4 +1,4 @@
-"""Commands that kill themselves at a named point, each in a process of its own."""
+"""Commands that kill or stop themselves at a named point, each in a process of its own."""
 
 import importlib
 import json
@@ -29,11 +29,12 @@ class Point(Protocol):
 
 @dataclass(frozen=True)
 class At:
-    """Before or after the nth call of a function or method, named ``module:Class.method``."""
+    """Before or after the nth call of a function or method, named ``module:Class.method``; ``by``: the signal."""
 
     place: str
     before: bool
     nth: int = 1
+    by: signal.Signals = signal.SIGKILL
 
     def set(self) -> None:
         """Make the call deadly."""
@@ -43,10 +44,10 @@ class At:
         def deadly(*arguments: Any, **named: Any) -> Any:
             last = next(calls) == self.nth
             if last and self.before:
-                die()
+                strike(self.by)
             result = call(*arguments, **named)
-            if last:
-                die()
+            if last and not self.before:
+                strike(self.by)
             return result
 
         setattr(owner, name, deadly)
@@ -72,7 +73,7 @@ class BetweenShards:
             if len(parts) < 2:
                 return call(rows, items)
             call(rows, parts[0][1])
-            return die()
+            return strike()
 
         setattr(owner, name, deadly)
 
@@ -87,9 +88,9 @@ def found(place: str) -> tuple[Any, str, Call]:
     return owner, name, getattr(owner, name)
 
 
-def die() -> None:
-    """End like a process that the system kills: nothing is flushed, closed or rolled back."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def strike(number: signal.Signals = signal.SIGKILL) -> None:
+    """End or stand still as by the system's hand: nothing is flushed, closed or rolled back."""
+    os.kill(os.getpid(), number)
 
 
 class Renamed:
@@ -207,6 +208,13 @@ NOTIFYING: dict[str, Point] = {
 """Points of the notify worker."""
 
 
+STOPPING: dict[str, Point] = {
+    "price": At("fms.pricebook.redis:RedisPageStore.put", before=True, nth=2, by=signal.SIGSTOP),
+    "alert": At("fms.db.matching:SqlAlertLedger.record", before=True, nth=2, by=signal.SIGSTOP),
+    "notify": At("fms.stages.notify:Notify.process", before=True, nth=2, by=signal.SIGSTOP),
+}
+"""Worker → where it stands still with a message in hand, just before it writes what follows from that."""
+
 POINTS = MAKING | RUNNING | TELLING | STAGES | FEEDING | PRICING | ALERTING | NOTIFYING
 
 
@@ -263,9 +271,16 @@ def _run_in(out: str, err: str, point: str, arguments: list[str]) -> int:
         sys.stderr.flush()
 
 
-if __name__ == "__main__":
-    importlib.import_module("fms.bootstrap")
-    importlib.import_module("fms.runs")
-    importlib.import_module("fms_cli.working")
-    importlib.import_module("fms_cli.feeding")
+def main(arguments: list[str]) -> int:
+    """``STAGE ARGUMENT…``: one command that stops where that stage does; nothing: a scaffold's server."""
+    if arguments:
+        STOPPING[arguments[0]].set()
+        return run(arguments[1:])
+    for module in ("fms.bootstrap", "fms.runs", "fms_cli.working", "fms_cli.feeding"):
+        importlib.import_module(module)
     serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

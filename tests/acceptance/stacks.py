@@ -1,6 +1,7 @@
 """A site on real services, driven through ``fms``: workers that drain their queues, and workers that stay."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -49,17 +50,27 @@ class Stack:
         for stage in stages:
             self.once(stage)
 
-    def process(self, *arguments: str | Path, **env: str) -> "subprocess.Popen[bytes]":
+    def process(
+        self, *arguments: str | Path, program: Sequence[str] = ("fms_cli",), **env: str
+    ) -> "subprocess.Popen[bytes]":
         """One command in a process of its own. Its stderr goes to a file, which nobody has to read."""
         log = self.folder / f"log-{len(list(self.folder.glob('log-*')))}"
         with log.open("wb") as out:
-            return start(*arguments, env=self.env | env, stderr=out.fileno())
+            return start(*arguments, env=self.env | env, stderr=out.fileno(), program=program)
 
-    def begin(self, *stages: str, **env: str) -> None:
+    def begin(self, *stages: str, program: Sequence[str] = ("fms_cli",), **env: str) -> None:
         """Start long-lived workers."""
         for stage in stages:
             more = ["--clock", "newest"] if stage == "notify" else []
-            self.workers[stage] = self.process("worker", stage, *more, "--json", **env)
+            self.workers[stage] = self.process("worker", stage, *more, "--json", program=program, **env)
+
+    def begin_and_stop(self, stage: str) -> "subprocess.Popen[bytes]":
+        """Start a worker that stands still with a message in hand; answers when it does: see ``killed.STOPPING``."""
+        self.begin(stage, program=("tests.acceptance.killed", stage))
+        worker = self.workers[stage]
+        until(lambda: changed_state(worker.pid) is not None, "the worker stops or ends", 90)
+        assert changed_state(worker.pid) == os.CLD_STOPPED
+        return worker
 
     def stop(self) -> dict[str, int]:
         """Ask every worker to finish; answers their exit codes."""
@@ -92,6 +103,12 @@ class Stack:
 def fired(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Of notifications what fired, in order."""
     return sorted(({name: row[name] for name in FIRED} for row in rows), key=json.dumps)
+
+
+def changed_state(pid: int) -> int | None:
+    """How a child came to a standstill, as ``os.CLD_STOPPED``; None: it did not."""
+    found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return found and found.si_code
 
 
 LOOK_SECONDS = 0.3

@@ -254,14 +254,10 @@ def test_a_paused_worker_that_wakes_up_after_another_took_its_work_changes_nothi
     stack.fms("ingest", "--replay", case.feed)
     for one in STAGES[: STAGES.index(stage)]:
         stack.once(one)
-    stack.begin(stage)
-    depth = sum(stack.waiting().values())
-    seen(lambda: sum(stack.waiting().values()) < depth, "the worker is at work")
-    paused = stack.workers[stage]
-    paused.send_signal(signal.SIGSTOP)
+    paused = stack.begin_and_stop(stage)
     # The broker would notice in two minutes that nobody answers; so it is told.
     broker_node.close_connections(broker_url)
-    stack.once(stage)
+    assert stack.once(stage)["messages"] > 0
     paused.send_signal(signal.SIGCONT)
     stack.drained(STAGES[STAGES.index(stage) :])
     assert paused.poll() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from fms.db.alerts import AlertRows
 from fms.db.matching import SqlAlertLedger
@@ -20,6 +20,7 @@ from fms.model.alert import Alert
 from fms.model.change import FELL, FIRST_SEEN, GONE, ROSE, Change
 from fms.model.clock import DAY_MS, HOUR_MS, system_clock
 from fms.model.evaluation import evaluate
+from fms.model.ids import slot_of_id
 from fms.ports import AlertLedger, Outcome
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import slot_owner
@@ -232,13 +233,16 @@ def test_a_paused_alert_is_not_seen_and_a_deleted_one_is_not_either(shards: Shar
 def test_a_shard_that_gave_the_slot_away_refuses_the_write_and_nothing_is_written(sql_shards: SqlShards) -> None:
     made = alert(amount=40_000)
     sql_shards.add(made)
-    shard = sql_shards.router.of((made.id.int >> 64) & 0xFFF)
+    slot = slot_of_id(made.id)
+    shard = sql_shards.router.of(slot)
+    mine = slot_owner.update().where(slot_owner.c.slot == slot)
     with writing(shard.engine) as connection:
-        connection.execute(delete(slot_owner).where(slot_owner.c.slot == (made.id.int >> 64) & 0xFFF))
+        connection.execute(mine.values(state="moved"))
     with pytest.raises(Transient):
         sql_shards.match(change(price=10_000))
-    with reading(shard.engine) as connection:
+    with writing(shard.engine) as connection:
         assert connection.execute(select(outbox)).all() == []
+        connection.execute(mine.values(state="active"))
     assert sql_shards.state(made).holder is None
 
 

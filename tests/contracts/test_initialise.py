@@ -108,9 +108,10 @@ def test_a_database_that_holds_users_is_refused(tmp_path: Path, new_url: NewUrl)
     with opened(theirs) as engine:
         upgrade(engine, History.SHARD)
         with writing(engine) as connection:
+            take(connection, [3000])
             row = {
-                "id": MINT.new(1),
-                "slot": 1,
+                "id": MINT.new(3000),
+                "slot": 3000,
                 "email": "me@example.org",
                 "zone": "UTC",
                 "version": 1,

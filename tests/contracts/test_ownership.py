@@ -83,7 +83,7 @@ def test_a_writer_that_waited_sees_that_the_slot_was_taken_away(engine: Engine) 
 def test_without_the_lock_a_writer_would_write_into_a_slot_that_is_being_taken_away(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fms.shards.ownership._hold", lambda *_: None)
+    monkeypatch.setattr("fms.shards.ownership.hold_shared", lambda *_: None)
     with ThreadPoolExecutor(1) as pool, taking_away(engine, 3):
         pool.submit(write, engine, {3}).result()
 

@@ -15,7 +15,8 @@ from fms.db.tables import alert_window
 from fms.errors import Transient
 from fms.model.alert import month_of
 from fms.shards.engine import opened, reading, writing
-from fms.shards.router import Router, Shard
+from fms.shards.ownership import take
+from fms.shards.router import Router, Shard, SlotMap
 from tests.contracts.waiting import somebody_waits
 from tests.services.postgres import Databases
 
@@ -27,7 +28,13 @@ DECEMBER = month_of(TODAY)
 def engine(postgres: Databases) -> Iterator[Engine]:
     with opened(postgres.new_database()) as engine:
         upgrade(engine, History.SHARD)
+        own_everything(engine)
         yield engine
+
+
+def own_everything(engine: Engine) -> None:
+    with writing(engine) as connection:
+        take(connection, range(4096))
 
 
 def add_windows(engine: Engine, *months: int) -> None:
@@ -120,7 +127,8 @@ def test_every_shard_of_a_site_is_prepared_and_files_need_nothing(postgres: Data
     with opened(postgres.new_database()) as one, opened(f"sqlite:///{tmp_path / 'two.sqlite'}") as two:
         for engine in (one, two):
             upgrade(engine, History.SHARD)
-        router = Router({"one": Shard("one", one), "two": Shard("two", two)}, ["one", "two"] * 2048)
+            own_everything(engine)
+        router = Router(SlotMap({"one": Shard("one", one), "two": Shard("two", two)}, ["one", "two"] * 2048))
         assert prepare(router, TODAY) == 15
         assert prepare(router, TODAY) == 0
         add_windows(two, DECEMBER)

@@ -11,11 +11,13 @@ import pytest
 from sqlalchemy import Connection, Table, event, text
 
 from fms.db import tables
+from fms.db.matching import SqlAlertLedger
 from fms.model.change import FELL, GONE, OPENED, ChangeBatch
-from fms.model.clock import HOUR_MS
+from fms.model.clock import HOUR_MS, days_of
+from fms.ports import Probe
 from fms.shards.engine import writing
 from fms.shards.router import Router
-from tests.builders import MONDAY, change, change_batch, criteria
+from tests.builders import MINT, MONDAY, change, change_batch, criteria
 from tests.contracts.place import Place
 from tests.contracts.town import SqlTown
 
@@ -134,6 +136,58 @@ def test_given_rows_are_looked_up_by_index_in_tables_never_counted_and_in_counte
         plans = live(town, 2)
         assert unindexed(town, plans) == []
         check_months(town, plans)
+    town.router.close()
+
+
+def asked_long_ago(place: Place) -> SqlTown:
+    """Alerts of which none was held and all windows were open when PostgreSQL counted them last."""
+    town = SqlTown(place.router())
+    for origin in ("JFK", "EWR", "BOS", "SFO"):
+        month = criteria(origin=origin, depart_from=date(2026, 12, 1), depart_to=date(2026, 12, 31))
+        town.add(ref=origin, criteria=month)
+    new = "gen_random_uuid()"
+    multiply(town.router, tables.alert, id=new, user_id=new, od="'AAA-' || n % 500")
+    multiply(town.router, tables.alert_window, alert_id=new, market="n % 50")
+    analyse(town.router)
+    for shard in town.router.all():
+        with writing(shard.engine) as connection:
+            connection.execute(text("UPDATE alert SET holder = version, holder_departure = 20000"))
+            connection.execute(text("UPDATE alert_window SET trigger = first_day"))
+    return town
+
+
+def much() -> Probe:
+    """As much as a message of changes may ask, of 500 O&Ds."""
+    ods = [f"AAA-{n % 500}" for n in range(2_000)]
+    day = days_of(date(2026, 12, 7))
+    return Probe(
+        wishes=[(od, n % 50, day, 100 + n) for n, od in enumerate(ods)],
+        holders=[(od, n) for n, od in enumerate(ods)],
+        days=[(od, day) for od in ods[:500]],
+        pages=[(od, day + n // 500) for n, od in enumerate(ods)],
+    )
+
+
+SEEKS = {
+    "sqlite": (r"SEARCH it USING (?:COVERING )?INDEX (\w+) \((.*)\)", r"(\w+)[<>=]"),
+    "postgresql": (r"Index (?:Only )?Scan using (\w+) on .*\n\s+Index Cond: (.*)", r"\((\w+) [<>=]"),
+}
+"""In a plan: an index and what is looked up in it; of that the columns."""
+
+
+def test_what_match_asks_is_looked_up_in_its_own_index_whatever_was_counted_long_ago(place: Place) -> None:
+    town = asked_long_ago(place)
+    with explained(town.router) as plans:
+        SqlAlertLedger(town.router, MINT).candidates(much())
+    index, column = SEEKS[kind_of(town)]
+    ranges = ["trigger", "first_day", "last_day"] if kind_of(town) == "postgresql" else ["trigger"]
+    [plan] = [plan for statement, plan in plans.found.items() if "asked_0" in statement]
+    found = [(name, re.findall(column, condition)) for name, condition in re.findall(index, plan)]
+    assert [columns for _, columns in found] == [
+        ["market", "month", *ranges], ["holder"], ["od", "holder_departure"], ["od", "holder_departure"]
+    ], plan  # fmt: skip
+    assert [name for name, _ in found[1:]] == ["ix_alert_holder", "ix_alert_od_departed", "ix_alert_od_departed"]
+    assert "Filter" not in plan
     town.router.close()
 
 

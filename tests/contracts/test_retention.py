@@ -20,7 +20,8 @@ from fms.ports import Outcome
 from fms.settings import Settings, load_settings
 from fms.shards.catalog import CATALOG
 from fms.shards.engine import opened, reading, writing
-from fms.shards.router import Router, Shard
+from fms.shards.ownership import take
+from fms.shards.router import Router, Shard, SlotMap
 from tests.builders import MINT, MONDAY, alert, change, criteria
 
 
@@ -31,12 +32,14 @@ def shard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shard]:
         url = request.getfixturevalue("postgres").new_database()
     with opened(url) as engine:
         upgrade(engine, History.SHARD)
+        with writing(engine) as connection:
+            take(connection, range(4096))
         yield Shard("one", engine)
 
 
 @pytest.fixture
 def router(shard: Shard) -> Router:
-    return Router({"one": shard}, ["one"] * 4096)
+    return Router(SlotMap({"one": shard}, ["one"] * 4096))
 
 
 @pytest.fixture

@@ -90,6 +90,22 @@ def test_two_workers_at_one_user_send_one_push(office: Office) -> None:
     assert (office.town.statuses(), office.town.holders()) == ([("mine", "sent")], [])
 
 
+def test_a_telling_that_is_put_aside_between_two_users_goes_on_with_those_who_are_left(office: Office) -> None:
+    for name in "abc":
+        office.town.add(f"{name}@example.org")
+    office.town.falls(price=39_000)
+    one = office.worker("one")
+    one.sweep()
+    steps = one.telling(MONDAY)
+    next(steps)
+    assert len(office.town.heard.pushes) == 1
+    office.town.falls(price=30_000, observed_at=MONDAY + 1)
+    office.clock.now += LEASE_MS
+    assert len(list(steps)) == 2
+    assert sorted(push.user.email for push in office.town.heard.pushes) == [f"{name}@example.org" for name in "abc"]
+    assert office.town.holders() == []
+
+
 def test_without_the_lease_they_send_two(sql_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     def take_anyway(connection: Connection, user_id: UUID, lease: Lease, now: int, *others: Any) -> object:
         return take(connection, user_id, lease, now + LEASE_MS, *others)

@@ -1,5 +1,6 @@
 """The price book as its readers see it, what it says of series, and its housekeeping."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from fms.model.fare import Fare, FareBatch
 from fms.model.page import decode_pages, encode_pages
 from fms.model.rules import SourceRule, SourceRules
 from fms.ports import Question, Version
-from fms.pricebook.book import Book
+from fms.pricebook.book import SHORT_DAYS, Book
 from fms.pricebook.maintain import drop_departed
 from fms.pricebook.memory import MemoryPageStore
 from fms.stages.diff import Diff
@@ -90,6 +91,42 @@ def test_only_the_route_and_the_dates_asked_for_are_known(store: MemoryPageStore
     }  # fmt: skip
     assert [one.departure_date for one in fares_in(store, last=DAY)] == [DAY]
     assert [one.departure_date for one in fares_in(store, first=DAY + timedelta(4))] == [DAY + timedelta(4)]
+
+
+class Listed(MemoryPageStore):
+    """Notes which O&Ds are listed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str | None] = []
+
+    def keys(self, od: str | None = None) -> Iterator[str]:
+        self.asked.append(od)
+        return super().keys(od)
+
+
+@pytest.mark.parametrize(
+    ("days", "listed"), [(-1, []), (0, []), (3, []), (SHORT_DAYS - 1, []), (SHORT_DAYS, ["JFK-LHR"])]
+)
+def test_a_short_window_is_read_without_listing_its_route_and_a_long_one_with(days: int, listed: list[str]) -> None:
+    store = Listed()
+    see(store, *(fare(at=n, departure_date=DAY + timedelta(n)) for n in range(0, 100, 3)))
+    known = Book(store).known([Question("JFK-LHR", DAY, DAY + timedelta(days))])[0]
+    assert known.dates == {DAY + timedelta(n) for n in range(0, days + 1, 3)}
+    assert [one.fare.departure_date for one in known.fares] == sorted(known.dates)
+    assert store.asked == listed
+
+
+@pytest.mark.parametrize("dates", [{}, {"first": DAY}, {"last": DAY}])
+def test_an_open_window_is_listed_once_for_all_that_is_asked_of_a_route_after_it(dates: dict[str, date]) -> None:
+    store = Listed()
+    see(store, fare(), fare(departure_date=DAY + timedelta(1)))
+    short = Question("JFK-LHR", DAY, DAY)
+    open_, first, second = Book(store).known([Question("JFK-LHR", **dates), short, short])
+    assert DAY in open_.dates
+    assert first == second
+    assert first.dates == {DAY}
+    assert store.asked == ["JFK-LHR"]
 
 
 def test_of_an_unknown_route_nothing_is_known(store: MemoryPageStore) -> None:

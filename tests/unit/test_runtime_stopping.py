@@ -1,6 +1,7 @@
 """When a worker does its chores, and when it ends."""
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -116,6 +117,46 @@ def test_a_chore_that_fails_for_now_stops_nothing(works: Works) -> None:
     works.stop_when_idle()
     works.worker().run()
     assert (works.stage.prices, works.diary.troubles) == (list(PRICES), [("look", "away", 5.0)])
+
+
+def test_a_long_chore_is_done_a_second_at_a_time_between_messages_and_due_again_after_its_last_step(
+    works: Works,
+) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def steps() -> Iterator[None]:
+        seen.append(("begun", works.time.seconds))
+        for _ in range(10):
+            works.time.seconds += 0.4
+            works.publish(PRICES[0])
+            yield
+        seen.append(("through", works.time.seconds))
+
+    works.stage.before = lambda _price: seen.append(("message", works.time.seconds))
+    works.job = replace(works.job, chores=[Chore("tell", 5.0, steps)])
+    works.stop_when_idle(beats=40)
+    works.worker().run()
+    first = seen[: seen.index(("through", 4.25)) + 1]
+    begun = [seconds for what, seconds in seen if what == "begun"]
+    assert Counter(what for what, _ in first) == {"begun": 1, "message": 3, "through": 1}
+    assert begun == [0.25, 9.25]
+    assert len(works.stage.prices) == 20
+
+
+def test_a_long_chore_that_fails_for_now_begins_anew_when_it_is_due(works: Works) -> None:
+    begun: list[float] = []
+
+    def steps() -> Iterator[None]:
+        begun.append(works.time.seconds)
+        works.time.seconds += 1.0
+        yield
+        raise Transient("away")
+
+    works.job = replace(works.job, chores=[Chore("tell", 5.0, steps)])
+    works.stop_when_idle(beats=25)
+    works.worker().run()
+    assert works.diary.troubles[0] == ("tell", "away", 5.0)
+    assert begun == [0.25, 6.25]
 
 
 def test_what_nobody_can_mend_ends_the_worker_with_its_message_left(works: Works) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, select
 
 from fms.db.given import by_index, insert_rows, portions, rows_by, update_rows
 from fms.db.matching import alerts_by_id, move_windows, write_states
@@ -18,8 +18,8 @@ from fms.model.clock import Clock
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.ports import Outcome
-from fms.shards.engine import reading, writing
-from fms.shards.ownership import check_owned
+from fms.shards.engine import reading
+from fms.shards.ownership import WRITABLE, is_owned
 from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
@@ -45,38 +45,36 @@ class AlertRows:
 
     def add(self, alerts: Sequence[Alert]) -> None:
         """Write new alerts; their evaluation is owed from the same transaction on."""
-        for shard, some in self._router.split(alerts, lambda new: slot_of_id(new.id)):
-            with writing(shard.engine) as connection:
-                check_owned(connection, {slot_of_id(new.id) for new in some})
-                owed = {"created_at": self._clock(), "evaluate_at": self._clock(), "evaluate_resumed": False}
-                for few in portions(some, ADDED_AT_ONCE):
-                    insert_rows(connection, alert, [alert_values(new) | owed for new in few])
+        self._router.write_each(alerts, lambda new: slot_of_id(new.id), self._add_some)
+
+    def _add_some(self, connection: Connection, alerts: Sequence[Alert]) -> None:
+        owed = {"created_at": self._clock(), "evaluate_at": self._clock(), "evaluate_resumed": False}
+        for few in portions(alerts, ADDED_AT_ONCE):
+            insert_rows(connection, alert, [alert_values(new) | owed for new in few])
 
     def get(self, alert_id: UUID) -> Alert:
         """One alert; raises NotFound."""
-        with reading(self._router.of(slot_of_id(alert_id)).engine) as connection:
-            found = alerts_by_id(connection, [alert_id])
+        found = self._router.read(slot_of_id(alert_id), lambda connection: alerts_by_id(connection, [alert_id]))
         if not found:
             raise NotFound(f"no alert {alert_id}")
         return found[alert_id]
 
     def many(self, ids: Sequence[UUID]) -> dict[UUID, Alert]:
         """The alerts by id; those that are not there are left out."""
-        found: dict[UUID, Alert] = {}
-        for shard, some in self._router.split(ids, slot_of_id):
-            with reading(shard.engine) as connection:
-                by_index(connection)
-                found |= alerts_by_id(connection, some)
-        return found
+
+        def read(connection: Connection, some: Sequence[UUID]) -> dict[UUID, Alert]:
+            by_index(connection)
+            return alerts_by_id(connection, some)
+
+        return {key: one for found in self._router.read_each(ids, slot_of_id, read) for key, one in found.items()}
 
     def all(self, user_id: UUID | None = None) -> list[Alert]:
         """All alerts, or one user's, by id."""
-        query = select(alert) if user_id is None else select(alert).where(alert.c.user_id == user_id)
-        found: list[Alert] = []
-        for shard in self._router.all():
-            with reading(shard.engine) as connection:
-                found += map(alert_of, connection.execute(query))
-        return sorted(found, key=lambda one: one.id)
+        query = select(alert).where(is_owned(alert))
+        if user_id is not None:
+            query = query.where(alert.c.user_id == user_id)
+        answers = self._router.read_all(lambda connection: connection.execute(query).all())
+        return sorted((alert_of(row) for rows in answers for row in rows), key=lambda one: one.id)
 
     def change(
         self, alert_id: UUID, edit: Callable[[Alert], Alert], *, resumed: bool = False, owed: bool = True
@@ -89,9 +87,8 @@ class AlertRows:
             resumed: the evaluation keeps reference and threshold.
             owed: whether an evaluation is owed; until it is done the alert has no windows and does not fire.
         """
-        slot = slot_of_id(alert_id)
-        with writing(self._router.of(slot).engine) as connection:
-            check_owned(connection, [slot])
+
+        def rewrite(connection: Connection) -> Alert:
             before = alert_of(_locked(connection, alert_id))
             edited = edit(before)
             if edited == before:
@@ -104,16 +101,19 @@ class AlertRows:
                 values |= {"evaluate_at": since, "evaluate_resumed": resumed}
                 _drop_windows(connection, alert_id)
             connection.execute(alert.update().where(alert.c.id == alert_id), values)
-        return edited
+            return edited
+
+        return self._router.write(slot_of_id(alert_id), rewrite)
 
     def delete(self, alert_id: UUID) -> None:
         """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more."""
-        slot = slot_of_id(alert_id)
-        with writing(self._router.of(slot).engine) as connection:
-            check_owned(connection, [slot])
+
+        def remove(connection: Connection) -> None:
             _locked(connection, alert_id)
             _drop_windows(connection, alert_id)
             connection.execute(delete(alert).where(alert.c.id == alert_id))
+
+        self._router.write(slot_of_id(alert_id), remove)
 
     def evaluate_owed(
         self, judge: Judge, *, before: int | None = None, catch_up_ms: int | None = None
@@ -128,31 +128,29 @@ class AlertRows:
 
         What another process is evaluating or editing just now is left to it.
         """
-        owed = select(alert.c.id).where(alert.c.evaluate_at.is_not(None)).order_by(alert.c.od, alert.c.id)
-        if before is not None:
-            owed = owed.where(alert.c.evaluate_at < before)
-        for shard in self._router.all():
-            with reading(shard.engine) as connection:
-                ids = connection.execute(owed).scalars().all()
-            for some in portions(ids, EVALUATED_AT_ONCE):
-                with writing(shard.engine) as connection:
-                    messages = self._evaluate_some(connection, some, judge, catch_up_ms)
-                yield messages
+        owed = alert.c.evaluate_at.is_not(None) if before is None else alert.c.evaluate_at < before
+        yield from self._in_portions(
+            owed, lambda connection, some: self._evaluate_some(connection, some, judge, catch_up_ms)
+        )
 
     def catch_up(self, look: Look) -> Iterator[list[Message]]:
         """Look again at alerts that nothing has moved since their evaluation; as ``evaluate_owed``."""
-        now = self._clock()
-        due = select(alert.c.id).where(alert.c.catch_up_at <= now).order_by(alert.c.od, alert.c.id)
+        due = alert.c.catch_up_at <= self._clock()
+        yield from self._in_portions(due, lambda connection, some: self._look_at_some(connection, some, look))
+
+    def _in_portions(
+        self, which: ColumnElement[bool], work: Callable[[Connection, Sequence[UUID]], list[Message]]
+    ) -> Iterator[list[Message]]:
+        """Have work done for some alerts, route by route, few in a transaction."""
+        listed = select(alert.c.id).where(which, is_owned(alert, WRITABLE)).order_by(alert.c.od, alert.c.id)
         for shard in self._router.all():
             with reading(shard.engine) as connection:
-                ids = connection.execute(due).scalars().all()
+                ids = connection.execute(listed).scalars().all()
             for some in portions(ids, EVALUATED_AT_ONCE):
-                with writing(shard.engine) as connection:
-                    messages = self._look_at_some(connection, some, look)
-                yield messages
+                # Those that were moved since are done where they are now.
+                yield from self._router.write_each(some, slot_of_id, work)
 
     def _look_at_some(self, connection: Connection, ids: Sequence[UUID], look: Look) -> list[Message]:
-        check_owned(connection, {slot_of_id(alert_id) for alert_id in ids})
         by_index(connection)
         rows = rows_by(connection, alert, {"id": ids}, lock="SKIP")
         found = [alert_of(row) for row in rows if row.catch_up_at is not None]
@@ -167,7 +165,6 @@ class AlertRows:
     def _evaluate_some(
         self, connection: Connection, ids: Sequence[UUID], judge: Judge, catch_up_ms: int | None
     ) -> list[Message]:
-        check_owned(connection, {slot_of_id(alert_id) for alert_id in ids})
         by_index(connection)
         # Another process may have evaluated, edited or deleted some of them since they were listed.
         rows = rows_by(connection, alert, {"id": ids}, lock="SKIP")

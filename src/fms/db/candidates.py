@@ -70,14 +70,19 @@ def _holding(probe: Probe) -> Iterator[_Seek]:
     condition = "it.holder = asked.series AND it.holder IS NOT NULL"
     yield _Seek({"series": "BIGINT"}, series, "alert", "ix_alert_holder", "id", condition)
     for asked, when in ((probe.days, "<"), (probe.pages, "=")):
-        condition = f"it.od = asked.od AND it.holder_departure {when} asked.day AND it.holder IS NOT NULL"
+        condition = f"it.od = asked.od AND it.holder_departure {when} asked.day"
         yield _Seek(_OD_DAY, asked, "alert", "ix_alert_od_departed", "id", condition)
 
 
 def _part(connection: Connection, seek: _Seek, name: str) -> Given:
     asked = given(connection, seek.types, list(zip(*seek.rows, strict=True)), name)
-    # CROSS JOIN keeps SQLite from turning the loop inside out; PostgreSQL is told so by the settings of ``by_index``.
-    index = f" INDEXED BY {seek.index}" if connection.dialect.name == "sqlite" else ""
-    source = f"{asked.sql} CROSS JOIN {seek.table} AS it{index}"
     condition = seek.condition.replace("asked.", f"{name}.")
-    return Given(f"SELECT it.{seek.answer} FROM {source} WHERE {condition}", asked.values)  # noqa: S608  # names of ours
+    if connection.dialect.name == "sqlite":
+        # CROSS JOIN keeps SQLite from turning the loop inside out.
+        source = f"{asked.sql} CROSS JOIN {seek.table} AS it INDEXED BY {seek.index} WHERE {condition}"
+    else:
+        # OFFSET 0 keeps PostgreSQL from making one join of both: which of them is the outer loop would follow from what
+        # it believes of the table, and with old statistics every row of the index is compared with everything asked.
+        answers = f"SELECT it.{seek.answer} FROM {seek.table} AS it WHERE {condition} OFFSET 0"  # noqa: S608  # names of ours
+        source = f"{asked.sql} CROSS JOIN LATERAL ({answers}) AS it"
+    return Given(f"SELECT it.{seek.answer} FROM {source}", asked.values)  # noqa: S608  # names of ours

@@ -67,6 +67,21 @@ def deal_out(catalog: Engine, urls: Mapping[str, str], data: Path, today: date) 
     fill_catalog(catalog, urls, dealt)
 
 
+def prepare_shard(name: str, url: URL, others: Mapping[str, URL], catalog_url: URL, today: date) -> None:
+    """Make a database ready to be one more shard, which owns nothing; raises Invalid if it cannot be used."""
+    _check_distinct({**others, name: url}, catalog_url)
+    _check_free(name, url, [])
+    with opened(url) as engine:
+        upgrade(engine, History.SHARD)
+        make_partitions(engine, today)
+
+
+def shard_place(name: str, url: str, data: Path) -> URL:
+    """Where the database of a shard is to be; raises Invalid for a name or a URL that cannot be used."""
+    _check_names([name])
+    return _place(name, url, data)
+
+
 def _check_names(names: Iterable[str]) -> None:
     for number, name in enumerate(names, 1):
         if not _NAME.fullmatch(name):

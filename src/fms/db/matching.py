@@ -1,10 +1,10 @@
 """Match's view of the alerts: which of them may concern a batch of changes, and the one transaction that fires them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from fms.db.candidates import candidate_ids
 from fms.db.given import by_index, rows_by, update_rows
@@ -16,9 +16,7 @@ from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.ports import Outcome, Probe
-from fms.shards.engine import reading, writing
-from fms.shards.ownership import check_owned
-from fms.shards.router import Router, Shard
+from fms.shards.router import Router
 
 
 class SqlAlertLedger:
@@ -30,38 +28,40 @@ class SqlAlertLedger:
 
     def candidates(self, probe: Probe) -> list[Alert]:
         """See AlertLedger."""
-        found: list[Alert] = []
-        for shard, part in self._parts(probe):
-            with reading(shard.engine) as connection:
-                ids = candidate_ids(connection, part)
-                found += map(alert_of, rows_by(connection, alert, {"id": ids}) if ids else ())
-        return sorted((one for one in found if not one.paused), key=lambda one: one.id.int)
 
-    def _parts(self, probe: Probe) -> Iterator[tuple[Shard, Probe]]:
-        for shard, ods in self._router.split({od for od, _ in probe.days}, slot_of_od):
-            here = set(ods)
-            wishes = [wish for wish in probe.wishes if wish[0] in here]
-            holders = [holder for holder in probe.holders if holder[0] in here]
-            days = [day for day in probe.days if day[0] in here]
-            yield shard, Probe(wishes, holders, days, [page for page in probe.pages if page[0] in here])
+        def ask(connection: Connection, ods: Sequence[str]) -> Sequence[Row[Any]]:
+            ids = candidate_ids(connection, _part(probe, set(ods)))
+            return rows_by(connection, alert, {"id": ids}) if ids else ()
+
+        answers = self._router.read_each({od for od, _ in probe.days}, slot_of_od, ask)
+        found = (alert_of(row) for rows in answers for row in rows)
+        return sorted((one for one in found if not one.paused), key=lambda one: one.id.int)
 
     def record(self, outcomes: Sequence[Outcome]) -> tuple[list[Message], list[Alert]]:
         """See AlertLedger."""
-        messages: list[Message] = []
-        changed: list[Alert] = []
-        for shard, some in self._router.split(outcomes, lambda outcome: slot_of_id(outcome.alert.id)):
-            with writing(shard.engine) as connection:
-                check_owned(connection, {slot_of_id(outcome.alert.id) for outcome in some})
-                by_index(connection)
-                versions = _locked_versions(connection, [outcome.alert.id for outcome in some])
-                # Whoever writes an alert raises its version: the same version means the same trigger and holder.
-                same = [outcome for outcome in some if versions.get(outcome.alert.id) == outcome.alert.version]
-                write_states(connection, same)
-                move_windows(connection, same)
-                messages += write_firings(connection, same, self._mint, evaluated=False)
-                lost = versions.keys() - {outcome.alert.id for outcome in same}
-                changed += alerts_by_id(connection, sorted(lost)).values()
-        return messages, changed
+        written = self._router.write_each(outcomes, lambda outcome: slot_of_id(outcome.alert.id), self._record_some)
+        return [message for messages, _ in written for message in messages], [
+            one for _, lost in written for one in lost
+        ]
+
+    def _record_some(self, connection: Connection, outcomes: Sequence[Outcome]) -> tuple[list[Message], list[Alert]]:
+        by_index(connection)
+        versions = _locked_versions(connection, [outcome.alert.id for outcome in outcomes])
+        # Whoever writes an alert raises its version: the same version means the same trigger and holder.
+        same = [outcome for outcome in outcomes if versions.get(outcome.alert.id) == outcome.alert.version]
+        write_states(connection, same)
+        move_windows(connection, same)
+        messages = write_firings(connection, same, self._mint, evaluated=False)
+        lost = versions.keys() - {outcome.alert.id for outcome in same}
+        return messages, list(alerts_by_id(connection, sorted(lost)).values())
+
+
+def _part(probe: Probe, ods: set[str]) -> Probe:
+    """What a probe asks about some O&Ds."""
+    wishes = [wish for wish in probe.wishes if wish[0] in ods]
+    holders = [holder for holder in probe.holders if holder[0] in ods]
+    days = [day for day in probe.days if day[0] in ods]
+    return Probe(wishes, holders, days, [page for page in probe.pages if page[0] in ods])
 
 
 def _locked_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, int]:

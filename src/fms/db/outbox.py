@@ -13,6 +13,7 @@ from fms.db.tables import outbox
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.ports import Outcome
+from fms.shards.ownership import is_owned
 
 
 def write_firings(
@@ -49,7 +50,7 @@ def _update(connection: Connection, messages: Sequence[Message]) -> None:
 
 def waiting_rows(connection: Connection, after: UUID, before: UUID | None, limit: int) -> list[Message]:
     """Rows whose latest revision was never handed over, the oldest first, with ids between the two."""
-    query = select(outbox).where(outbox.c.handed_over < outbox.c.revision, outbox.c.id > after)
+    query = select(outbox).where(outbox.c.handed_over < outbox.c.revision, outbox.c.id > after, is_owned(outbox))
     if before is not None:
         query = query.where(outbox.c.id < before)
     return [message_of(row) for row in connection.execute(query.order_by(outbox.c.id).limit(limit))]

@@ -14,7 +14,7 @@ from fms.settings import Settings
 from fms.shards.catalog import shard as shard_table
 from fms.shards.catalog import slot_map, worker_report
 from fms.shards.engine import take_time, writing
-from fms.shards.ownership import slot_owner
+from fms.shards.ownership import WRITABLE, is_owned, slot_owner
 from fms.shards.router import Router
 
 Which = Callable[[int, Settings], ColumnElement[bool]]
@@ -83,7 +83,8 @@ def maintain(router: Router, settings: Settings, now: int) -> dict[str, int]:
             take_time(connection)
             for retention in RETENTIONS:
                 if retention.old:
-                    rows = delete(retention.table).where(retention.old(now, settings))
+                    here = is_owned(retention.table, WRITABLE)
+                    rows = delete(retention.table).where(retention.old(now, settings), here)
                     deleted[retention.table.name] += connection.execute(rows).rowcount
     return deleted
 

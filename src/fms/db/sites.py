@@ -1,6 +1,6 @@
 """The databases of a site: its catalog, and the shards that the catalog names. Files are made when a site is new."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +14,7 @@ from fms.errors import Fatal
 from fms.runlock import exclusive
 from fms.shards.catalog import read_catalog
 from fms.shards.engine import database_name, open_engine, opened
-from fms.shards.router import Router, Shard
+from fms.shards.router import Router, Shard, SlotMap
 from fms.shards.urls import located, missing_file, shown
 
 CATALOG_FILE = "catalog.sqlite"
@@ -26,22 +26,25 @@ def catalog_place(data: Path, catalog_url: str | None) -> URL:
     return located(catalog_url or f"sqlite:///{CATALOG_FILE}", data)
 
 
-def open_router(data: Path, shards: int, catalog_url: str | None = None) -> Router:
+def open_router(
+    data: Path, shards: int, catalog_url: str | None = None, relieve: Callable[[], bool] = lambda: False
+) -> Router:
     """The router over a site's shards; raises Fatal.
 
     Without ``catalog_url`` a new data directory becomes a site of so many ``shards``, each a file. Databases that are
-    files are migrated, others must be up to date.
+    files are migrated, others must be up to date. ``relieve``: see ``Router``.
     """
     make_directory(data)
     if catalog_url:
-        with opened(_checked_catalog(data, catalog_url)) as catalog:
-            return _open_shards(data, *read_catalog(catalog))
+        url = _checked_catalog(data, catalog_url)
+        with opened(url) as catalog:
+            return _open_router(data, url, catalog, relieve)
     # Two commands that open a new directory at once must not both deal out its slots.
     with exclusive(data / "open.lock", wait=True), opened(catalog_place(data, None)) as catalog:
         upgrade(catalog, History.CATALOG)
         if not read_catalog(catalog)[1]:
             deal_out(catalog, own_shards(shards), data, date.min)
-        return _open_shards(data, *read_catalog(catalog))
+        return _open_router(data, catalog.url, catalog, relieve)
 
 
 def make_directory(data: Path) -> None:
@@ -71,22 +74,33 @@ def _checked_catalog(data: Path, catalog_url: str) -> URL:
     return url
 
 
-def _open_shards(data: Path, urls: Mapping[str, str], owners: Sequence[str]) -> Router:
+def _open_router(data: Path, url: URL, catalog: Engine, relieve: Callable[[], bool]) -> Router:
+    def read_again(known: Mapping[str, Shard]) -> SlotMap:
+        with opened(url) as opened_again:
+            return _open_shards(data, *read_catalog(opened_again), known)
+
+    return Router(_open_shards(data, *read_catalog(catalog), {}), read_again, relieve)
+
+
+def _open_shards(data: Path, urls: Mapping[str, str], owners: Sequence[str], known: Mapping[str, Shard]) -> SlotMap:
     with ExitStack() as closing:
-        shards = {}
-        for name, text in urls.items():
-            url = located(text, data)
-            if path := missing_file(url):
-                # SQLite would make the file anew, and everybody's alerts would be gone without a word.
-                what = f"the database of shard {name} is missing"
-                raise Fatal(f"{path}: {what}: put it back, or begin in a new data directory")
-            shards[name] = Shard(name, open_engine(url))
+        shards = {name: known[name] for name in urls if name in known}
+        for name in urls.keys() - known.keys():
+            shards[name] = open_shard(data, name, urls[name])
             closing.callback(shards[name].engine.dispose)
-        for shard in shards.values():
-            _bring_up_to_date(shard.engine, History.SHARD)
-        router = Router(shards, owners)
+            _bring_up_to_date(shards[name].engine, History.SHARD)
         closing.pop_all()
-    return router
+    return SlotMap(shards, owners)
+
+
+def open_shard(data: Path, name: str, text: str) -> Shard:
+    """The shard of a name at a URL; raises Fatal if its file is missing."""
+    url = located(text, data)
+    if path := missing_file(url):
+        # SQLite would make the file anew, and everybody's alerts would be gone without a word.
+        what = f"the database of shard {name} is missing"
+        raise Fatal(f"{path}: {what}: put it back, or begin in a new data directory")
+    return Shard(name, open_engine(url))
 
 
 def _bring_up_to_date(engine: Engine, history: History) -> None:

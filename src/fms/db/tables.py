@@ -96,13 +96,17 @@ alert = Table(
     Column(
         "catch_up_at", BigInteger
     ),  # when to look for a change that the evaluation missed; none if it has moved since
-    UniqueConstraint("user_id", "ref"),
+    UniqueConstraint("user_id", "ref", "slot"),
     Index(None, "slot"),
     postgresql_with={"fillfactor": 80},
 )
 _holding = alert.c.holder.is_not(None)
 Index("ix_alert_holder", alert.c.holder, sqlite_where=_holding, postgresql_where=_holding)
-Index("ix_alert_od_departed", alert.c.od, alert.c.holder_departure, sqlite_where=_holding, postgresql_where=_holding)
+# Another predicate, though the same rows: else PostgreSQL may take the one for the other.
+_departing = alert.c.holder_departure.is_not(None)
+Index(
+    "ix_alert_od_departed", alert.c.od, alert.c.holder_departure, sqlite_where=_departing, postgresql_where=_departing
+)
 _behind = alert.c.catch_up_at.is_not(None)
 Index("ix_alert_catch_up", alert.c.catch_up_at, sqlite_where=_behind, postgresql_where=_behind)
 _owed = alert.c.evaluate_at.is_not(None)

@@ -12,8 +12,6 @@ from fms.model.clock import Clock
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.route import slot_of_user
 from fms.model.user import User, parse_email
-from fms.shards.engine import reading, writing
-from fms.shards.ownership import check_owned
 from fms.shards.router import Router
 
 _FIELDS = ("id", "email", "zone", "quiet_from", "quiet_to", "daily_cap", "snoozed_until", "version")
@@ -30,8 +28,7 @@ class Users:
     def find(self, email: str) -> User:
         """The user of an e-mail; raises NotFound."""
         email = parse_email(email)
-        with reading(self._router.of(slot_of_user(email)).engine) as connection:
-            found = _by_email(connection, email)
+        found = self._router.read(slot_of_user(email), lambda connection: _by_email(connection, email))
         if found is None:
             raise NotFound(f"no user {email}")
         return found
@@ -45,22 +42,23 @@ class Users:
 
     def _add(self, email: str) -> User:
         slot = slot_of_user(email)
-        with writing(self._router.of(slot).engine) as connection:
-            check_owned(connection, [slot])
+
+        def insert(connection: Connection) -> User | None:
             made = User(self._mint.new(slot), email)
             row = {name: getattr(made, name) for name in _FIELDS} | {"slot": slot, "created_at": self._clock()}
             # Somebody may have been quicker, and may only now be committing: then theirs is read.
             insert_rows(connection, user_account, [row], "ON CONFLICT (email) DO NOTHING")
-            found = _by_email(connection, email)
+            return _by_email(connection, email)
+
+        found = self._router.write(slot, insert)
         assert found is not None  # noqa: S101  # written by us or by somebody else
         return found
 
     def change(self, user: User) -> None:
         """Write a user's preferences."""
-        with writing(self._router.of(slot_of_id(user.id)).engine) as connection:
-            check_owned(connection, [slot_of_id(user.id)])
-            row = {name: getattr(user, name) for name in _FIELDS} | {"version": user.version + 1}
-            connection.execute(user_account.update().where(user_account.c.id == user.id), row)
+        row = {name: getattr(user, name) for name in _FIELDS} | {"version": user.version + 1}
+        update = user_account.update().where(user_account.c.id == user.id)
+        self._router.write(slot_of_id(user.id), lambda connection: connection.execute(update, row))
 
 
 def _by_email(connection: Connection, email: str) -> User | None:

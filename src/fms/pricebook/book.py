@@ -13,11 +13,14 @@ from fms.model.clock import days_of
 from fms.model.description import fares_of, lines_of
 from fms.model.evaluation import KnownFare
 from fms.model.fare import SERIES_BITS, FareRows
-from fms.model.page import Entries, decode_pages, is_believed, newest_of, pages_of, split_key, stamps_of
+from fms.model.page import Entries, decode_pages, is_believed, newest_of, page_key, pages_of, split_key, stamps_of
 from fms.model.route import partition_of_od
 from fms.ports import Known, PageStore, Question
 
 _OWN_BITS = np.uint64(SERIES_BITS)
+
+SHORT_DAYS = 62
+"""So many days of an O&D are asked for one by one, which costs less than to list all that it has."""
 
 
 class Book:
@@ -50,18 +53,20 @@ class Book:
 
 
 class _Catalogue:
-    """Which pages there are, by O&D and day; each O&D is listed once."""
+    """Which pages there may be, by O&D and day; each O&D is listed once, and only for a long or open window."""
 
     def __init__(self, store: PageStore) -> None:
         self._store = store
         self._days: dict[str, dict[date, str]] = {}
 
     def keys(self, question: Question) -> list[str]:
-        """The keys of the pages that a question is about, by date."""
-        if question.od not in self._days:
-            self._days[question.od] = {split_key(key)[1]: key for key in self._store.keys(question.od)}
-        first, last = question.first or date.min, question.last or date.max
-        return [key for day, key in self._days[question.od].items() if first <= day <= last]
+        """The keys of the pages that a question is about, by date; there may be none under some of them."""
+        od, first, last = question.od, question.first or date.min, question.last or date.max
+        if od not in self._days and (last - first).days < SHORT_DAYS:
+            return [page_key(od, day) for day in range(days_of(first), days_of(last) + 1)]
+        if od not in self._days:
+            self._days[od] = {split_key(key)[1]: key for key in self._store.keys(od)}
+        return [key for day, key in self._days[od].items() if first <= day <= last]
 
 
 @dataclass(frozen=True)

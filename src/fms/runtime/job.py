@@ -1,6 +1,6 @@
 """What a worker does: a stage, where its output goes, and what is to be done between its messages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,14 @@ class Chore:
     Attributes:
         name: for the log.
         seconds: from the end of one time to the next.
-        do: may raise Transient: then it is tried again when it is due next.
+        do: may raise Transient: then it is tried again when it is due next. What takes long answers its steps, of which
+            some are done at a time.
         idle: whether to do it only when no message came.
     """
 
     name: str
     seconds: float
-    do: Callable[[], None]
+    do: Callable[[], Iterator[object] | None]
     idle: bool = False
 
 

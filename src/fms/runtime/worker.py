@@ -1,7 +1,7 @@
 """A worker: takes messages one by one until it is told to stop, or until its queues are empty."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,9 @@ from fms.runtime.job import Chore, Job
 from fms.runtime.patience import TICK_SECONDS, Patience, Troubles
 from fms.runtime.retry import Backoff
 from fms.runtime.shutdown import Shutdown
+
+CHORE_SECONDS = 1.0
+"""Steps of a chore that are done between two messages take so long, and the last of them."""
 
 
 class Watch(Troubles, Protocol):
@@ -98,6 +101,7 @@ class Worker:
         self._first: tuple[float, float] | None = None
         self._patience = Patience(broker, shutdown, watch, now, backoff)
         self._due = dict.fromkeys((chore.name for chore in job.chores), now())
+        self._begun: dict[str, Iterator[object]] = {}
         self.tally = Tally()
 
     def run(self) -> None:
@@ -111,13 +115,12 @@ class Worker:
             self._patience.insist(what, do)
 
     def _round(self) -> None:
-        delivery = self._broker.next(TICK_SECONDS)
+        delivery = self._broker.next(0 if self._begun else TICK_SECONDS)
         if delivery is not None:
             self._handle(delivery)
         for chore in self._job.chores:
             if self._now() >= self._due[chore.name] and (delivery is None or not chore.idle):
                 self._do(chore)
-                self._due[chore.name] = self._now() + chore.seconds
         self._watch.beat()
 
     def _drain(self) -> None:
@@ -186,7 +189,13 @@ class Worker:
         return True
 
     def _do(self, chore: Chore) -> None:
+        """Begin a chore or go on with it for a while; when it is through it is due again later."""
         try:
-            chore.do()
+            steps = self._begun.pop(chore.name, None) or chore.do()
+            until = self._now() + CHORE_SECONDS
+            if steps and any(self._now() >= until for _ in steps):
+                self._begun[chore.name] = steps
+                return
         except Transient as error:
             self._watch.away(chore.name, error, chore.seconds)
+        self._due[chore.name] = self._now() + chore.seconds

@@ -8,11 +8,15 @@ from sqlalchemy import (
     Column,
     Engine,
     ForeignKey,
+    Integer,
     MetaData,
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
+    Uuid,
     select,
+    text,
 )
 
 from fms.model.route import SLOTS
@@ -34,6 +38,7 @@ slot_map = Table(
     CATALOG,
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
     Column("shard", Text, ForeignKey("shard.name", name="fk_slot_map_shard"), nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default=text("1")),  # raised when the owner changes
     CheckConstraint("slot BETWEEN 0 AND 4095", name="slot"),
 )
 
@@ -47,6 +52,57 @@ worker_report = Table(
     Column("messages", BigInteger, nullable=False),  # since it became active
     Column("rows", BigInteger, nullable=False),
     Column("published_at", BigInteger),  # when the last message that it took was published
+)
+
+rebalance_job = Table(
+    "rebalance_job",
+    CATALOG,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("plan", Text, nullable=False),  # what was shown of it: the balance before and after
+    Column("options", Text, nullable=False),  # how it is carried out
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    CheckConstraint("state IN ('planned', 'running', 'paused', 'aborting', 'done', 'aborted', 'failed')", name="state"),
+)
+
+slot_move = Table(
+    "slot_move",
+    CATALOG,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("slots", Text, nullable=False),  # "0,16,4095"
+    Column("planned_rows", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # the decision
+    Column("step", Text, nullable=False),  # how far its mover has come, for people
+    Column("attempt", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),  # of its newest mover
+    Column("holder", Text),  # who that is
+    Column("lease_until", BigInteger, nullable=False),
+    Column("copied_rows", BigInteger, nullable=False),
+    Column("copy_ms", BigInteger, nullable=False),
+    Column("pause_ms", BigInteger),  # how long nobody could write
+    Column("digest", Text),  # of what both sides held when it was decided
+    Column("error", Text),
+    Column("changed_at", BigInteger, nullable=False),
+    CheckConstraint(
+        "state IN ('planned', 'copying', 'committed', 'done', 'aborting', 'aborted', 'cancelled')", name="state"
+    ),
+    UniqueConstraint("job_id", "number"),
+)
+
+event = Table(
+    "event",
+    CATALOG,
+    Column("id", Uuid, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("job_id", BigInteger),
+    Column("move_id", Uuid),
+    Column("what", Text, nullable=False),
+    Column("detail", Text),
 )
 
 

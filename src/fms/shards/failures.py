@@ -19,6 +19,7 @@ _AGAIN = {
     "57P02",  # it crashed
     "57P03",  # it is starting
     "57P05",  # idle for too long
+    "FM001",  # our guard: the slot is not owned here (any more)
 }
 
 _REFUSED = re.compile(

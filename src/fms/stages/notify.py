@@ -75,32 +75,46 @@ class Notify:
             self.counts["notifications"] += self._notifications.hand_over(messages)
 
     def deliver(self, now: int, *, everybody: bool = True) -> int | None:
-        """Judge every row that is due, and push what is still true: one push per user.
+        """Judge every row that is due, and push what is still true: one push per user. All of ``telling`` at once.
+
+        Answers when to come again for a user whom somebody else is telling, or whose alert fired again meanwhile, UTC
+        ms by the clock; None: nobody was left out.
+        """
+        turn = _Turn()
+        for _ in self._tell(now, turn, everybody=everybody):
+            pass
+        return turn.again
+
+    def telling(self, now: int, *, everybody: bool = True) -> Iterator[None]:
+        """The steps of ``deliver``, a user each; whoever is left out is told by the next one.
 
         Args:
             now: UTC ms; a replay gives its newest observation. It must not run backwards from one call to the next.
             everybody: also those for whom nothing is due: a hold may have been lifted.
 
-        Answers when to come again for a user whom somebody else is telling, or whose alert fired again meanwhile, UTC
-        ms by the clock; None: nobody was left out. Raises the first Transient of the channel, after all the others
-        have heard: what broke off is sent again by the next call.
+        At its end it raises the first Transient of the channel, after all the others have heard: what broke off is sent
+        again by the next one.
 
         The intent is committed before anything is sent, so that after a crash the same push is sent again under the
         same id, and no other.
         """
+        return self._tell(now, _Turn(), everybody=everybody)
+
+    def _tell(self, now: int, turn: "_Turn", *, everybody: bool) -> Iterator[None]:
         self._hand_over()
-        unfinished, turn = _Turn(), _Turn()
+        unfinished = _Turn()
         for inbox in unfinished.free(self._notifications.inboxes((SENDING,), now)):
             with unfinished.overtaken():
                 self._send(inbox.user, [row for row in inbox.rows if row.status == SENDING], now, turn)
+            yield
         # Judged only now: what a crash had left unfinished is among what was told. Whoever is still busy is seen again.
         some = self._notifications.inboxes(OPEN if everybody else (PENDING, SENDING), now, due=not everybody)
         for inbox in turn.free(some):
             with turn.overtaken():
                 self._deliver_inbox(inbox, now, turn)
+            yield
         if turn.failure:
             raise turn.failure
-        return turn.again
 
     def _deliver_inbox(self, inbox: Inbox, now: int, turn: "_Turn") -> None:
         if any(row.status == SENDING for row in inbox.rows):

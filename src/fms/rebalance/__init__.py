@@ -1,0 +1,1 @@
+"""Slots moved between shards while they are read and written: planned, made, resumed, and checked."""

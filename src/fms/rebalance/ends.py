@@ -1,0 +1,183 @@
+"""The two ends of a move: what its mover does to the owners' rows of the source and of the target, step by step.
+
+Each function is one transaction of one shard and may be repeated. Each refuses a mover whose token is not the newest
+that the slots have seen: tokens only grow, over all moves. Rows are written under the slots' shared locks, as by
+anybody; whoever changes owners' rows has the locks alone, so that what was under way is over or will see it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, select
+
+from fms.rebalance.journal import Move, Refused
+from fms.rebalance.lines import delete_ids, id_of, lines_of_slots
+from fms.rebalance.moved import MOVING
+from fms.shards.engine import reading, writing
+from fms.shards.ownership import ACTIVE, FENCED, IMPORTING, MOVED, hold_alone, hold_shared, slot_owner, slot_pass
+
+LOCK_MS = 500
+"""How long a mover waits for writers. Meanwhile new ones wait for it: it gives up, and tries again later."""
+
+IDLE_MS = 10_000
+"""After so long the server ends a transaction of a mover that does not go on with it."""
+
+DELETED_AT_ONCE = 2_000
+
+
+@contextmanager
+def moving(engine: Engine) -> Iterator[Connection]:
+    """A transaction of a mover: it neither waits long nor keeps others waiting."""
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}")
+        yield connection
+
+
+@contextmanager
+def copying(engine: Engine, move: Move, state: str = IMPORTING) -> Iterator[Connection]:
+    """A transaction that writes rows of the move's slots into a shard where they have the state."""
+    with moving(engine) as connection:
+        hold_shared(connection, move.slots)
+        _check_mine(connection, move, (state,))
+        connection.execute(slot_pass.insert(), {"move_id": move.id, "token": move.token})
+        yield connection
+        connection.execute(slot_pass.delete().where(slot_pass.c.move_id == move.id))
+
+
+def claim_source(source: Engine, move: Move) -> set[str]:
+    """Take the slots from older movers; answers the states that they have."""
+    with moving(source) as connection:
+        hold_alone(connection, move.slots)
+        rows = _rows(connection, move)
+        _check_token(rows, move)
+        if len(rows) < len(move.slots):
+            raise Refused(f"shard {move.source} does not know slots {_missing(rows, move)}")
+        _set(connection, move, {"move_id": move.id, "token": move.token})
+        return {row.state for row in rows.values()}
+
+
+def claim_target(target: Engine, move: Move) -> set[str]:
+    """As ``claim_source``, of what is at the target already."""
+    with moving(target) as connection:
+        hold_alone(connection, move.slots)
+        rows = _rows(connection, move)
+        _check_token(rows, move)
+        if any(row.state == IMPORTING for row in rows.values()):
+            _set(connection, move, {"token": move.token}, state=IMPORTING)
+        return {row.state for row in rows.values()}
+
+
+def begin_import(target: Engine, move: Move) -> None:
+    """Let rows of the slots be copied to the target; what lies there of them may be old."""
+    with moving(target) as connection:
+        hold_alone(connection, move.slots)
+        rows = _rows(connection, move)
+        _check_token(rows, move)
+        if owned := sorted(slot for slot, row in rows.items() if row.state in (ACTIVE, FENCED)):
+            raise Refused(f"shard {move.target} owns slot {owned[0]} already")
+        values = {"state": IMPORTING, "move_id": move.id, "token": move.token}
+        _set(connection, move, values)
+        if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
+            connection.execute(slot_owner.insert(), new)
+
+
+def fence(source: Engine, move: Move) -> None:
+    """Wait until nobody writes to the slots, and let nobody begin. Raises Transient if somebody writes for too long."""
+    with moving(source) as connection:
+        hold_alone(connection, move.slots)
+        _check_mine(connection, move, (ACTIVE, FENCED))
+        _set(connection, move, {"state": FENCED, "epoch": slot_owner.c.epoch + 1}, state=ACTIVE)
+
+
+def retire(source: Engine, move: Move) -> None:
+    """The source owns the slots no more. Their rows lie there until they are cleaned."""
+    with moving(source) as connection:
+        hold_alone(connection, move.slots)
+        _check_mine(connection, move, (FENCED, MOVED))
+        _set(connection, move, {"state": MOVED}, state=FENCED)
+
+
+def activate(source: Engine, target: Engine, move: Move) -> None:
+    """The target owns the slots."""
+    with reading(source) as connection:
+        epochs = {slot: row.epoch for slot, row in _rows(connection, move).items()}
+    with moving(target) as connection:
+        hold_alone(connection, move.slots)
+        rows = _rows(connection, move)
+        # Others may have been activated by an older mover of this move, which ended before it could say so.
+        left = [slot for slot, row in rows.items() if row.state != ACTIVE or row.move_id != move.id]
+        _check_mine(connection, move, (IMPORTING,), left)
+        for slot in left:
+            change = {"state": ACTIVE, "epoch": max(epochs.get(slot, 0), rows[slot].epoch) + 1}
+            connection.execute(slot_owner.update().where(slot_owner.c.slot == slot).values(change))
+
+
+def undo_target(target: Engine, move: Move) -> None:
+    """Take back the copy; an older mover of the move is refused from now on."""
+    with moving(target) as connection:
+        hold_alone(connection, move.slots)
+        rows = _rows(connection, move)
+        _check_token(rows, move)
+        values = {"state": MOVED, "move_id": move.id, "token": move.token}
+        if any(row.state in (ACTIVE, FENCED) for row in rows.values()):
+            raise Refused(f"shard {move.target} owns slots of a move that was given up")
+        _set(connection, move, values)
+        if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
+            connection.execute(slot_owner.insert(), new)
+    delete_rows(target, move, MOVED)
+
+
+def lift_fence(source: Engine, move: Move) -> None:
+    """The source takes writes again."""
+    with moving(source) as connection:
+        hold_alone(connection, move.slots)
+        _check_mine(connection, move, (ACTIVE, FENCED))
+        _set(connection, move, {"state": ACTIVE, "epoch": slot_owner.c.epoch + 1}, state=FENCED)
+
+
+def delete_rows(engine: Engine, move: Move, state: str) -> int:
+    """Delete all rows of the move's slots, some at a time; answers how many."""
+    deleted = 0
+    for one in reversed(MOVING):
+        with reading(engine) as connection:
+            ids = sorted(map(id_of, lines_of_slots(connection, one.table, [one.table.c.id], move.slots)))
+        for start in range(0, len(ids), DELETED_AT_ONCE):
+            some = ids[start : start + DELETED_AT_ONCE]
+            with copying(engine, move, state) as connection:
+                for child in one.children:
+                    deleted += delete_ids(connection, child.table, some, child.parent)
+                deleted += delete_ids(connection, one.table, some)
+    return deleted
+
+
+def _rows(connection: Connection, move: Move) -> Mapping[int, Row[Any]]:
+    found = connection.execute(select(slot_owner).where(slot_owner.c.slot.in_(move.slots)))
+    return {row.slot: row for row in found}
+
+
+def _set(connection: Connection, move: Move, values: Mapping[str, Any], *, state: str | None = None) -> None:
+    update = slot_owner.update().where(slot_owner.c.slot.in_(move.slots))
+    if state is not None:
+        update = update.where(slot_owner.c.state == state)
+    connection.execute(update.values(**values))
+
+
+def _check_token(rows: Mapping[int, Row[Any]], move: Move) -> None:
+    if newer := [slot for slot, row in rows.items() if row.token > move.token]:
+        raise Refused(f"slot {min(newer)} was taken over by another mover")
+
+
+def _check_mine(connection: Connection, move: Move, states: Sequence[str], slots: Sequence[int] | None = None) -> None:
+    rows = _rows(connection, move)
+    mine = {
+        slot for slot, row in rows.items() if (row.move_id, row.token) == (move.id, move.token) and row.state in states
+    }
+    if others := sorted(set(move.slots if slots is None else slots) - mine):
+        raise Refused(f"slot {others[0]} was taken over by another mover")
+
+
+def _missing(rows: Mapping[int, Row[Any]], move: Move) -> list[int]:
+    return sorted(set(move.slots) - rows.keys())
