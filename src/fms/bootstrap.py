@@ -14,7 +14,7 @@ from fms.db.alerts import AlertRows
 from fms.db.leases import Lease
 from fms.db.matching import SqlAlertLedger
 from fms.db.notifications import SqlNotifications
-from fms.db.sites import catalog_place, open_router
+from fms.db.sites import catalog_place, open_router, prepare_site
 from fms.db.users import Users
 from fms.errors import Fatal
 from fms.model.clock import Clock, system_clock
@@ -114,14 +114,12 @@ class Site:
 
     def shards(self) -> "Shards":
         """The shards, and the rebalances between them; to be closed."""
-        from fms.rebalance.service import Shards
-
-        return Shards(self.settings.data, self.settings.catalog(), self.clock)
+        return _shards_of(self.settings, self.clock)
 
     def _relieve(self) -> bool:
         from fms.rebalance.service import relieve_quietly
 
-        return relieve_quietly(self.settings.data, self.settings.catalog(), self.clock)
+        return relieve_quietly(self.shards)
 
     def close(self) -> None:
         """Close every file."""
@@ -133,6 +131,12 @@ class Site:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _shards_of(settings: Settings, clock: Clock) -> "Shards":
+    from fms.rebalance.service import Shards
+
+    return Shards(settings.data, settings.catalog(), clock, round(settings.move_lease_seconds * 1000))
 
 
 def _open_pages(settings: Settings) -> "RedisPageStore | SqlitePageStore":
@@ -174,3 +178,17 @@ def open_site(data: str | Path | None = None, **settings: Any) -> Site:
     Raises Fatal with one line: no access, a wrong setting, a database of a newer fms.
     """
     return Site(load_settings(None if data is None else Path(data), **settings))
+
+
+def open_shards(data: str | Path | None = None, *, catalog_only: bool = False) -> "Shards":
+    """The shards of a site, and the rebalances between them, without the site's other services; to be closed.
+
+    Args:
+        data: as for ``open_site``.
+        catalog_only: what is done needs no shard: one that does not answer is no hindrance.
+
+    Raises Fatal and Transient as ``open_site``.
+    """
+    settings = load_settings(None if data is None else Path(data))
+    prepare_site(settings.data, settings.shards, settings.catalog(), catalog_only=catalog_only)
+    return _shards_of(settings, system_clock)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +11,32 @@ import typer
 
 import fms
 from fms.errors import Fatal, FmsError, Transient
-from fms_cli import alerts, config, db, demo, doctor, init, notifications, prices, queues, run, stages, users, worker
+from fms_cli import (
+    alerts,
+    config,
+    db,
+    demo,
+    doctor,
+    init,
+    notifications,
+    prices,
+    queues,
+    run,
+    shard,
+    stages,
+    users,
+    worker,
+)
+from fms_cli.outliving import Interrupted
 
 EXIT_CODES = {
     0: "done; rejected documents are counted and shown, and are no error unless --strict says so",
-    1: "done, but documents were rejected and --strict was given",
+    1: "done, but documents were rejected and --strict was given; fms shard: faults were found, or moves failed",
     2: "wrong option, or an input that cannot be used: no such file, broken mapping, unknown alert",
     3: "not now: another run uses the data directory, or a service does not answer; try again later",
     4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms; doctor found an error",
-    130: "interrupted; the same command finishes the work",
+    130: "interrupted; the same command finishes the work, or fms shard resume where that is said",
+    143: "a rebalance was terminated: fms shard resume goes on with it",
 }
 """What each exit code means; the docs are made from this."""
 
@@ -30,7 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 1 rejected under --strict, 2 wrong input, 3 not now, 4 cannot go on, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 rejected under --strict or faults found, 2 wrong input, 3 not now,"
+    " 4 cannot go on, 130 interrupted, 143 terminated.",
 )
 app.command("run")(run.run)
 app.command("ingest")(stages.ingest)
@@ -44,6 +62,7 @@ app.add_typer(prices.app, name="prices")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")
+app.add_typer(shard.app, name="shard")
 app.command("init")(init.init)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
@@ -98,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = app(args=None if argv is None else list(argv), prog_name="fms", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         code = 130
+    except Interrupted as asked:
+        return _fail(str(asked), asked.code)
     except typer.TyperException as error:
         # A group without a command answers with its help, which is many lines and no error of its own.
         text = error.format_message()
@@ -127,5 +148,7 @@ def _code_of(error: FmsError | OSError) -> int:
 
 
 def _fail(message: str, code: int, prefix: str = "fms: ") -> int:
-    typer.echo(prefix + message, err=True)
+    # Whoever is not there to read it can still be told the code.
+    with suppress(OSError):
+        typer.echo(prefix + message, err=True)
     return code

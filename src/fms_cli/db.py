@@ -62,9 +62,20 @@ def _expire_dead_letters(site: "Site") -> int:
     return count
 
 
+def _tidy_shards(site: "Site") -> dict[str, int]:
+    """By the clock, too."""
+    from fms.model.clock import DAY_MS
+
+    with site.shards() as shards:
+        moved = shards.clean()
+        return {"moved rows": moved} | shards.journal.forget(site.clock() - site.settings.keep_events_days * DAY_MS)
+
+
 @app.command()
 def maintain(data: Data = None, as_json: Json = False) -> None:
     """Delete what is older than its retention (settings keep_…), pages of departed flights, and old dead letters.
+
+    Also the rows that slots left behind in the shards from which they were moved away.
 
     In PostgreSQL, where windows are kept by month of departure, also make the partitions of the months to come.
     """
@@ -81,6 +92,7 @@ def maintain(data: Data = None, as_json: Json = False) -> None:
         made = prepare(site.router, date_of(utc_day(site.clock())))
         deleted = delete_old(site.router, site.settings, newest)
         deleted["page"] = drop_departed(site.pages, newest)
+        deleted |= _tidy_shards(site)
         if site.settings.broker_url is not None:
             deleted["dead letters"] = _expire_dead_letters(site)
     if as_json:

@@ -100,9 +100,13 @@ def _cell(value: object) -> str:
 
 
 class Bar:
-    """A progress bar on stderr if that is a terminal, and nothing otherwise. No thread: it moves when it is told to."""
+    """A progress bar on stderr if that is a terminal, and nothing otherwise. No thread: it moves when it is told to.
 
-    def __init__(self) -> None:
+    ``unit``: what is counted.
+    """
+
+    def __init__(self, unit: str = "documents") -> None:
+        self._unit = unit
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -125,10 +129,10 @@ class Bar:
         if sys.stderr.isatty():
             self._progress.stop()
 
-    def _show(self, name: str, done: int, total: int | None, documents: int) -> None:
+    def _show(self, name: str, done: int, total: int | None, count: int) -> None:
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, rate="")
         task = self._tasks[name]
         spent = self._progress.tasks[task].elapsed or 0
-        rate = f"{documents:,} documents" + (f", {documents / spent:,.0f}/s" if spent else "")
+        rate = f"{count:,} {self._unit}" + (f", {count / spent:,.0f}/s" if spent else "")
         self._progress.update(task, completed=done, total=total, rate=rate, refresh=True)

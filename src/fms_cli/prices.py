@@ -32,7 +32,7 @@ def show(
     from fms.ports import Question
     from fms_cli.documents import price_document
 
-    od = od_of(_airport(origin), _airport(destination))
+    od = od_of(airport(origin), airport(destination))
     departure: date = parse_date(day)
     with open_site(data) as site:
         [known] = site.book.known([Question(od, departure, departure)])
@@ -43,7 +43,8 @@ def show(
     listing(rows if as_json else map(_readable, rows), as_json=as_json, columns=columns, nothing=nothing)
 
 
-def _airport(text: str) -> str:
+def airport(text: str) -> str:
+    """The code of an airport as it was typed; raises Invalid."""
     code = text.strip().upper()
     if len(code) != 3 or not code.isascii() or not code.isalpha():
         raise Invalid(f"not an airport code: {text[:40]!r}")

@@ -19,6 +19,9 @@ from tests.services import guard
 PATIENCE = 60
 """Seconds after which a server that should have started or ended is a failure."""
 
+ROOM = 2 << 30
+"""Bytes that must be free in memory for the data of servers to be there."""
+
 
 class Missing(Exception):  # noqa: N818  # named after what is the matter
     """A program that a server needs is not on this machine; the text says which."""
@@ -44,6 +47,15 @@ def free_port() -> int:
     A client that tries again and again to reach a killed server might else be given the server's port for its own end.
     """
     return next(port for port in _ports() if _is_free(port))
+
+
+def _memory() -> Path | None:
+    """A file system in memory with much room, if there is one: to write to it is to keep it, also from a kill.
+
+    On a disk servers that wait for it, as RabbitMQ for each queue that it declares, take several times as long.
+    """
+    found = Path("/dev/shm")  # noqa: S108  # each server makes a folder of its own there
+    return found if os.access(found, os.W_OK) and shutil.disk_usage(found).free > ROOM else None
 
 
 @cache
@@ -87,7 +99,7 @@ class Server(ABC):
     def __init__(self, folder: Path | None = None, *, owner: int | None = None) -> None:
         self.port = free_port()
         self._keep = folder is not None
-        self.folder = folder or Path(mkdtemp(prefix="fms-"))
+        self.folder = folder or Path(mkdtemp(prefix="fms-", dir=_memory()))
         self._owner = owner or os.getpid()
         self._guard: int | None = None
 

@@ -117,12 +117,14 @@ def test_a_short_window_is_read_without_listing_its_route_and_a_long_one_with(da
     assert store.asked == listed
 
 
-@pytest.mark.parametrize("dates", [{}, {"first": DAY}, {"last": DAY}])
-def test_an_open_window_is_listed_once_for_all_that_is_asked_of_a_route_after_it(dates: dict[str, date]) -> None:
+@pytest.mark.parametrize("dates", [(None, None), (DAY, None), (None, DAY)])
+def test_an_open_window_is_listed_once_for_all_that_is_asked_of_a_route_after_it(
+    dates: tuple[date | None, date | None],
+) -> None:
     store = Listed()
     see(store, fare(), fare(departure_date=DAY + timedelta(1)))
     short = Question("JFK-LHR", DAY, DAY)
-    open_, first, second = Book(store).known([Question("JFK-LHR", **dates), short, short])
+    open_, first, second = Book(store).known([Question("JFK-LHR", *dates), short, short])
     assert DAY in open_.dates
     assert first == second
     assert first.dates == {DAY}

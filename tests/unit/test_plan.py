@@ -123,7 +123,7 @@ LARGE = [SKEWED, GROWN, DRAINED, GIANT]
 @example(GROWN)
 @example(DRAINED)
 @example(GIANT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_plan_ends_within_the_limit_or_names_a_slot_that_is_larger_than_it(site: Site) -> None:
     made = site.plan()
     end = list(site.stages(made))[-1]
@@ -148,7 +148,7 @@ def test_slots_that_are_small_against_the_limit_are_no_obstacle(site: Site) -> N
 
 
 @given(sites())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_every_single_move_goes_from_above_to_below_and_improves_the_balance(site: Site) -> None:
     made = site.plan()
     for move, (before, after) in zip(made.moves, pairwise(site.stages(made)), strict=True):
@@ -162,7 +162,7 @@ def test_every_single_move_goes_from_above_to_below_and_improves_the_balance(sit
 
 
 @given(sites())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_move_makes_the_fullest_shard_fuller_or_the_emptiest_emptier(site: Site) -> None:
     site = replace(site, drain=())
     loads = [sorted(loads.values()) for loads in site.stages(site.plan())]
@@ -181,7 +181,7 @@ def test_a_plan_that_is_stopped_anywhere_leaves_no_shard_worse_off_than_the_wors
 @example(GROWN)
 @example(DRAINED)
 @example(GIANT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_slot_moves_once_from_its_owner_and_no_move_is_too_large(site: Site) -> None:
     made = site.plan()
     moved = [slot for move in made.moves for slot in move.slots]
@@ -294,6 +294,29 @@ def test_two_giant_slots_part() -> None:
     assert len(made.obstacles) == 2
 
 
+def test_a_slot_that_no_shard_has_room_for_goes_before_small_ones_take_what_room_there_is() -> None:
+    rows = {0: 30_000, 1: 30_000, 2: 45_000} | dict.fromkeys(range(3, 73), 500)
+    made = plan(["b", "c"] + ["a"] * 71, "abc", rows, ["a"])
+    assert made.moves[0].slots == (2,)
+    assert not made.obstacles
+
+
+def test_a_slot_that_hardly_narrows_the_gap_moves_if_that_brings_both_shards_within_the_limit() -> None:
+    owners = ["shard0"] * 11 + [f"shard{number}" for number in range(1, 11)]
+    rows = dict.fromkeys(range(11), 1_009) | dict.fromkeys(range(11, 21), 9_888)
+    made = plan(owners, [f"shard{number}" for number in range(11)], rows)
+    assert made.before[0].share == 1.111
+    assert max(load.share for load in made.after) <= 1 + LIMIT
+    assert not made.obstacles
+
+
+def test_a_shard_is_brought_within_the_limit_though_a_giant_slot_lets_none_be_even() -> None:
+    owners = ["a"] + ["b"] * 89 + ["c"] * 95 + ["d"] * 95
+    made = plan(owners, "abcd", {0: 12_099} | dict.fromkeys(range(1, 280), 99))
+    assert [load.share for load in made.before] == [1.21, 0.89, 0.95, 0.95]
+    assert min(load.share for load in made.after) > 1 - LIMIT
+
+
 def test_slots_too_coarse_to_be_dealt_evenly_are_named_too() -> None:
     made = plan(["a", "a", "b"], "ab", {0: 30_000, 1: 30_000, 2: 30_000})
     assert made.moves == ()
@@ -313,12 +336,13 @@ def test_nothing_moves_while_all_are_within_the_limit() -> None:
 
 
 def test_neighbouring_moves_have_no_shard_in_common_where_that_can_be_had() -> None:
-    made = plan(dealt(*"abcd"), "abcdefgh", zipf(1_000_000, exponent=0.5))
+    owners = ["a"] * 2_300 + ["b"] * 1_500 + ["c"] * 148 + ["d"] * 148
+    made = plan(owners, "abcd", dict.fromkeys(range(SLOTS), 250))
     apart = [{one.source, one.target}.isdisjoint((two.source, two.target)) for one, two in pairwise(made.moves)]
-    assert sum(apart) > 0.8 * len(apart)
+    assert all(apart[:20])
 
 
-@pytest.mark.parametrize("total", [1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("total", [1_000_000, 100_000_000])
 def test_a_plan_for_sixteen_shards_takes_less_than_a_second(total: int) -> None:
     shards = [f"shard{number}" for number in range(16)]
     begun = time.process_time()

@@ -11,10 +11,10 @@ from fms.model.alert import month_of
 from fms.model.clock import DAY_MS, date_of
 from fms.model.notification import OPEN
 from fms.settings import Settings
+from fms.shards.catalog import event, rebalance_job, slot_map, slot_move, worker_report
 from fms.shards.catalog import shard as shard_table
-from fms.shards.catalog import slot_map, worker_report
 from fms.shards.engine import take_time, writing
-from fms.shards.ownership import WRITABLE, is_owned, slot_owner
+from fms.shards.ownership import WRITABLE, is_owned, slot_owner, slot_pass
 from fms.shards.router import Router
 
 Which = Callable[[int, Settings], ColumnElement[bool]]
@@ -27,7 +27,7 @@ class Retention:
     Attributes:
         table: of a shard, or of the catalog.
         rule: in words.
-        old: given the newest time known (UTC ms) and the settings, which rows go; None: none ever.
+        old: given the newest time known (UTC ms) and the settings, which rows go; None: none of them by this.
     """
 
     table: Table
@@ -65,9 +65,13 @@ RETENTIONS = (
     Retention(push, "keep_outbox_days after it was told", _pushed_long_ago),
     Retention(user_account, "for ever"),
     Retention(slot_owner, "for ever: one row per slot"),
+    Retention(slot_pass, "never a row that is committed"),
     Retention(shard_table, "for ever"),
     Retention(slot_map, "for ever: one row per slot"),
     Retention(worker_report, "until the next report: one row per stage and partition"),
+    Retention(rebalance_job, "keep_events_days after its last change unless it is under way: see Journal.forget"),
+    Retention(slot_move, "as long as its rebalance_job"),
+    Retention(event, "keep_events_days"),
 )
 """In the order in which they are applied."""
 

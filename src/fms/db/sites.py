@@ -1,7 +1,7 @@
 """The databases of a site: its catalog, and the shards that the catalog names. Files are made when a site is new."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,17 +34,34 @@ def open_router(
     Without ``catalog_url`` a new data directory becomes a site of so many ``shards``, each a file. Databases that are
     files are migrated, others must be up to date. ``relieve``: see ``Router``.
     """
+    with _catalog_of(data, shards, catalog_url) as catalog:
+        return _open_router(data, catalog.url, catalog, relieve)
+
+
+def prepare_site(data: Path, shards: int, catalog_url: str | None = None, *, catalog_only: bool = False) -> None:
+    """Make and migrate what ``open_router`` would, for those who then look at each shard; raises Fatal.
+
+    Unlike there the map may be wrong. ``catalog_only``: the shards are not asked, nor whether they are there.
+    """
+    with _catalog_of(data, shards, catalog_url) as catalog:
+        if not catalog_only:
+            for shard in _open_shards(data, *read_catalog(catalog), {}).shards.values():
+                shard.engine.dispose()
+
+
+@contextmanager
+def _catalog_of(data: Path, shards: int, catalog_url: str | None) -> Iterator[Engine]:
     make_directory(data)
     if catalog_url:
-        url = _checked_catalog(data, catalog_url)
-        with opened(url) as catalog:
-            return _open_router(data, url, catalog, relieve)
+        with opened(_checked_catalog(data, catalog_url)) as catalog:
+            yield catalog
+        return
     # Two commands that open a new directory at once must not both deal out its slots.
     with exclusive(data / "open.lock", wait=True), opened(catalog_place(data, None)) as catalog:
         upgrade(catalog, History.CATALOG)
         if not read_catalog(catalog)[1]:
             deal_out(catalog, own_shards(shards), data, date.min)
-        return _open_router(data, catalog.url, catalog, relieve)
+        yield catalog
 
 
 def make_directory(data: Path) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
-from time import monotonic, sleep
+from time import monotonic
 
 from fms.errors import FmsError, Transient
-from fms.rebalance.journal import LEASE_MS, OPEN_MOVES, Job, Journal, Leased, Move, Refused
+from fms.rebalance.journal import OPEN_MOVES, Job, Journal, Leased, Move, Refused
 from fms.rebalance.mover import Mover, Pace, TooSlow
 
 ATTEMPTS = 5
@@ -26,13 +26,14 @@ class Carrier:
     Args:
         journal: of the catalog.
         mover: makes a mover that works at a pace.
-        pace: report and pause limit.
+        pace: report and pause limit; ``stop`` is asked twice a second, and what it raises ends ``carry``.
         parallel: moves at once, at most.
     """
 
     def __init__(self, journal: Journal, mover: Callable[[Pace], Mover], pace: Pace, parallel: int = 1) -> None:
         self._journal = journal
-        self._mover = mover(Pace(pace.max_pause_ms, pace.report, self._stop))
+        self._stop = pace.stop
+        self._mover = mover(Pace(pace.max_pause_ms, pace.report, self._check_halt))
         self._parallel = parallel
         self._job_id = 0
         self._looked = 0.0
@@ -49,6 +50,7 @@ class Carrier:
         with ThreadPoolExecutor(self._parallel) as pool:
             try:
                 while True:
+                    self._stop()
                     job = self._journal.job(job.id)
                     moves = self._next(job, self._journal.moves(job.id), list(running.values()))
                     for move in moves:
@@ -64,7 +66,7 @@ class Carrier:
                 self._halt.set()
         return self._conclude(job)
 
-    def _stop(self) -> None:
+    def _check_halt(self) -> None:
         if self._halt.is_set():
             raise Halted("the rebalance has stopped")
         if monotonic() - self._looked > LOOK_SECONDS:
@@ -94,22 +96,22 @@ class Carrier:
     def _end_well(self, move: Move, *, undo: bool) -> None:
         """Make one move, or undo it; tries again what may go better then."""
         attempt = 0
-        deadline = monotonic() + LEASE_MS / 1000 + 1
+        deadline = monotonic() + self._journal.lease_ms / 1000 + 1
         while True:
             try:
                 self._try(move, undo=undo)
             except Leased:
                 # Its mover may be gone, and its lease runs out; one that is at work takes a new one.
-                if monotonic() > deadline:
+                if self._now(move).state not in ("planned", *OPEN_MOVES):
+                    return
+                if monotonic() > deadline or self._halt.wait(0.2):
                     raise
-                sleep(0.2)
             except Refused:
                 raise
             except Transient as error:
                 attempt += 1
-                if attempt == ATTEMPTS:
+                if attempt == ATTEMPTS or self._halt.wait(0.2 * 2**attempt):
                     raise Transient(f"move {move.number} from {move.source} to {move.target}: {error}") from error
-                sleep(0.2 * 2**attempt)
             else:
                 return
 
@@ -130,9 +132,12 @@ class Carrier:
 
     def _begin_anew(self, move: Move, why: str) -> None:
         self._mover.give_up(move, why)
-        now = next(one for one in self._journal.moves(move.job_id) if one.id == move.id)
+        now = self._now(move)
         if now.state == "aborted" and move.attempt < ATTEMPTS:
             self._journal.again(now)
+
+    def _now(self, move: Move) -> Move:
+        return next(one for one in self._journal.moves(move.job_id) if one.id == move.id)
 
     def _conclude(self, job: Job) -> Job:
         moves = self._journal.moves(job.id)

@@ -19,10 +19,7 @@ from fms.model.ids import IdMint
 from fms.rebalance.plan import Load, Plan, PlannedMove
 from fms.shards.catalog import event, rebalance_job, slot_map, slot_move
 from fms.shards.catalog import shard as shard_table
-from fms.shards.engine import reading, writing
-
-LEASE_MS = 5_000
-"""For so long after it last wrote here a mover has its move to itself."""
+from fms.shards.engine import reading, take_time, writing
 
 OPEN_MOVES = ("copying", "committed", "aborting")
 """Moves that somebody began and that must end one way or the other."""
@@ -103,9 +100,13 @@ class Journal:
     Args:
         catalog: opens it.
         clock: UTC ms.
+        lease_ms: for so long after it last wrote here a mover has its move to itself.
     """
 
-    def __init__(self, catalog: Callable[[], AbstractContextManager[Engine]], clock: Clock) -> None:
+    def __init__(
+        self, catalog: Callable[[], AbstractContextManager[Engine]], clock: Clock, lease_ms: int = 5_000
+    ) -> None:
+        self.lease_ms = lease_ms
         self._catalog = catalog
         self._clock = clock
         self._mint = IdMint(clock)
@@ -179,11 +180,11 @@ class Journal:
 
     def _check_fresh(self, connection: Connection, number: int) -> None:
         owners = {row.slot: row.shard for row in connection.execute(select(slot_map))}
+        names = set(connection.execute(select(shard_table.c.name)).scalars())
         for row in connection.execute(select(slot_move).where(slot_move.c.job_id == number)):
-            if any(owners.get(slot) != row.source for slot in _slots_of(row)):
-                raise Invalid(
-                    f"plan {number} is out of date, slots have moved since: make a new one with fms shard plan"
-                )
+            if row.target not in names or any(owners.get(slot) != row.source for slot in _slots_of(row)):
+                why = "the shards are not what they were"
+                raise Invalid(f"plan {number} is out of date, {why}: make a new one with fms shard plan")
 
     def change_job(self, number: int, state: str, among: Sequence[str]) -> bool:
         """Give a job another state if it has one of ``among``; answers whether it had."""
@@ -217,7 +218,7 @@ class Journal:
             token = max(newest + 1, now)
             free = or_(slot_move.c.lease_until <= now, slot_move.c.holder == holder)
             rows = slot_move.update().where(slot_move.c.id == move.id, slot_move.c.state.in_(("planned", *OPEN_MOVES)))
-            state = {"token": token, "holder": holder, "lease_until": now + LEASE_MS, "changed_at": now}
+            state = {"token": token, "holder": holder, "lease_until": now + self.lease_ms, "changed_at": now}
             taken = connection.execute(rows.where(slot_move.c.token < token, free).values(state)).rowcount
             now_is = _move_of(connection.execute(select(slot_move).where(slot_move.c.id == move.id)).one())
             if not taken:
@@ -230,7 +231,7 @@ class Journal:
     def note(self, move: Move, step: str, **values: Any) -> None:
         """How far the mover has come; it keeps its lease by that. Raises Refused if it is not the mover any more."""
         now = self._clock()
-        self._change(move, {"step": step, "lease_until": now + LEASE_MS, "changed_at": now} | values)
+        self._change(move, {"step": step, "lease_until": now + self.lease_ms, "changed_at": now} | values)
 
     def commit(self, move: Move, digest: str) -> None:
         """Decide that the target owns the slots: from here on there is no way back. Raises Refused."""
@@ -303,6 +304,21 @@ class Journal:
             rows = connection.execute(query).all()
         return [Event(row.at, row.job_id, row.move_id, row.what, row.detail) for row in reversed(rows)]
 
+    def forget(self, before: int) -> dict[str, int]:
+        """Delete what is older than a time in UTC ms; answers table → rows deleted.
+
+        Events, and jobs with their moves: such that have ended, and plans that nobody carried out.
+        """
+        with self._catalog() as engine, writing(engine) as connection:
+            take_time(connection)
+            old = (rebalance_job.c.state.not_in(OPEN_JOBS), rebalance_job.c.changed_at < before)
+            rows = {
+                "event": event.delete().where(event.c.at < before),
+                "slot_move": slot_move.delete().where(slot_move.c.job_id.in_(select(rebalance_job.c.id).where(*old))),
+                "rebalance_job": rebalance_job.delete().where(*old),
+            }
+            return {name: connection.execute(one).rowcount for name, one in rows.items()}
+
     def tell(self, what: str, detail: str) -> None:
         """Note an event that belongs to no job."""
         with self._catalog() as engine, writing(engine) as connection:
@@ -332,8 +348,12 @@ class Journal:
             self._note(connection, "shard added", detail=name)
 
     def remove_shard(self, name: str) -> None:
-        """Forget a shard; raises Invalid if the map still names it."""
+        """Forget a shard; raises Invalid if the map still names it, or if a rebalance does that has not ended."""
         with self._catalog() as engine, writing(engine) as connection:
+            open_jobs = select(rebalance_job.c.id).where(rebalance_job.c.state.in_(OPEN_JOBS))
+            named = or_(slot_move.c.source == name, slot_move.c.target == name)
+            if row := connection.execute(select(slot_move).where(named, slot_move.c.job_id.in_(open_jobs))).first():
+                raise Invalid(f"rebalance {row.job_id} has to do with shard {name}, and has not ended")
             if connection.execute(select(slot_map).where(slot_map.c.shard == name)).first():
                 raise Invalid(f"the map still names shard {name}: fms shard check")
             connection.execute(shard_table.delete().where(shard_table.c.name == name))

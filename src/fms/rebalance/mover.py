@@ -184,11 +184,11 @@ class _Work:
         self._step = ""
         self._began = monotonic()
         self._noted = self._began
-        self.rows = 0
+        self.rows = move.copied_rows
 
     @property
     def copy_ms(self) -> int:
-        return round((monotonic() - self._began) * 1000)
+        return self._move.copy_ms + round((monotonic() - self._began) * 1000)
 
     def step(self, step: str, **values: int) -> None:
         self._step = step

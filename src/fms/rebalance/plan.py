@@ -137,7 +137,7 @@ class _Scales:
 
     def moves(self) -> Iterator[PlannedMove]:
         """Plan moves until none helps enough, each by the first rule that finds one."""
-        rules = (self._too_large_for_any, self._wanted_by_both, self._fitting, self._overshooting)
+        rules = (self._too_large_for_any, self._fitting, self._overshooting)
         while found := next(filter(None, map(self._find, rules)), None):
             yield found
 
@@ -186,11 +186,6 @@ class _Scales:
         if source in self._drain:
             return large[:1]
         return [slot for slot in large[1:] if self._is_worth_it(slot, source, target)][:1]
-
-    def _wanted_by_both(self, source: str, target: str) -> Sequence[int]:
-        """As ``_fitting``, and neither shard is near even: those that are need not take part."""
-        near = min(self._excess(source), -self._excess(target)) <= AIM * self._even
-        return [] if near else self._fitting(source, target)
 
     def _fitting(self, source: str, target: str) -> Sequence[int]:
         """Slots that leave the source above its goal and the target below: what moves is what has to, no more."""

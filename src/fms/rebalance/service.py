@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from fms.db.initialise import prepare_shard, shard_place
 from fms.db.sites import catalog_place, open_shard
@@ -19,11 +19,12 @@ from fms.model.clock import Clock, date_of, system_clock, utc_day
 from fms.rebalance.carrying import Carrier
 from fms.rebalance.journal import Job, Journal, Leased, Refused
 from fms.rebalance.mover import Mover, Pace
-from fms.rebalance.plan import plan
+from fms.rebalance.plan import Plan, plan
 from fms.rebalance.repair import clean, open_slots, rebuilt_map, write_map
 from fms.rebalance.state import ShardState, faults_of, state_of
 from fms.shards.catalog import read_catalog
-from fms.shards.engine import opened
+from fms.shards.engine import opened, reading
+from fms.shards.ownership import slot_owner
 from fms.shards.urls import located, shown
 
 _NO_OPTIONS: Mapping[str, Any] = {}
@@ -44,6 +45,24 @@ class Health:
     in_hand: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a slot is.
+
+    Attributes:
+        slot: which.
+        shard: its owner, by the map.
+        state, epoch: of the slot in that shard's own row; None: it has none.
+        job_id: the rebalance that has it in hand, if there is one.
+    """
+
+    slot: int
+    shard: str
+    state: str | None
+    epoch: int | None
+    job_id: int | None
+
+
 class Shards:
     """The shards of a site and the rebalances between them.
 
@@ -51,16 +70,19 @@ class Shards:
         data: the data directory.
         catalog_url: of the catalog; None: a file there.
         clock: UTC ms.
+        lease_ms: see ``Journal``.
     """
 
-    def __init__(self, data: Path, catalog_url: str | None = None, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, data: Path, catalog_url: str | None = None, clock: Clock = system_clock, lease_ms: int = 5_000
+    ) -> None:
         self._data = data
         self._clock = clock
         self._place = catalog_place(data, catalog_url)
         self._closing = ExitStack()
         self._engines: dict[str, Engine] = {}
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.journal = Journal(lambda: opened(self._place), clock)
+        self.journal = Journal(lambda: opened(self._place), clock, lease_ms)
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +113,14 @@ class Shards:
         """What each shard holds; counts all rows."""
         return [state_of(name, engine) for name, engine in sorted(self.engines().items())]
 
+    def locate(self, slot: int) -> Place:
+        """Where a slot is, by the map and by its shard."""
+        name = self.owners()[slot]
+        with reading(self.engines()[name]) as connection:
+            row = connection.execute(select(slot_owner).where(slot_owner.c.slot == slot)).one_or_none()
+        state, epoch = (None, None) if row is None else (row.state, row.epoch)
+        return Place(slot, name, state, epoch, self.in_hand().get(slot))
+
     def add(self, name: str, url: str) -> None:
         """Let an empty database take part as a shard that owns nothing yet; raises Invalid."""
         with opened(self._place) as catalog:
@@ -101,25 +131,32 @@ class Shards:
         prepare_shard(name, shard_place(name, url, self._data), places, self._place, self._today())
         self.journal.add_shard(name, url)
 
-    def remove(self, name: str) -> None:
-        """Let a shard that owns nothing take part no more; its database stays as it is. Raises Invalid."""
+    def remove(self, name: str) -> int:
+        """Let a shard that owns nothing take part no more; answers how many rows are left in its database.
+
+        These stay there: a database that nobody cleaned belongs to no other site. Raises Invalid and NotFound.
+        """
         engines = self.engines()
         if name not in engines:
             raise NotFound(f"there is no shard {name}")
-        if owned := state_of(name, engines[name]).owned:
-            raise Invalid(f"shard {name} owns {len(owned)} slots: fms shard rebalance --drain {name} moves them away")
+        state = state_of(name, engines[name])
+        if state.owned:
+            advice = f"fms shard rebalance --drain {name} moves them away"
+            raise Invalid(f"shard {name} owns {len(state.owned):,} slots: {advice}")
         self.journal.remove_shard(name)
+        return state.left
 
     def _today(self) -> date:
         return date_of(utc_day(self._clock()))
 
-    def plan(self, drain: Collection[str] = (), options: Mapping[str, Any] = _NO_OPTIONS, *, keep: bool = True) -> Job:
-        """Plan what makes the shards carry the same; ``drain``: shards that shall end without slots.
-
-        ``keep``: store it; else its number is 0.
-        """
+    def draft(self, drain: Collection[str] = ()) -> Plan:
+        """What makes the shards carry the same, on paper; ``drain``: shards that shall end without slots."""
         rows = {slot: count for state in self.states() for slot, count in state.rows.items()}
-        made = plan(self.owners(), sorted(self.urls()), rows, drain)
+        return plan(self.owners(), sorted(self.urls()), rows, drain)
+
+    def plan(self, drain: Collection[str] = (), options: Mapping[str, Any] = _NO_OPTIONS, *, keep: bool = True) -> Job:
+        """Make a draft and keep it, as a job that can be started; without ``keep`` its number is 0."""
+        made = self.draft(drain)
         return self.journal.add(made, options) if keep else self.journal.shown(made)
 
     def carrier(self, pace: Pace, parallel: int = 1) -> Carrier:
@@ -176,10 +213,10 @@ class Shards:
         return wrong + opened_again
 
 
-def relieve_quietly(data: Path, catalog_url: str | None, clock: Clock) -> bool:
+def relieve_quietly(opening: Callable[[], Shards]) -> bool:
     """``Shards.relieve``, for those who only wait for a slot: what goes wrong is for the rebalance to say."""
     try:
-        with Shards(data, catalog_url, clock) as shards:
+        with opening() as shards:
             return shards.relieve()
     except FmsError:
         return False

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         60, ge=1, le=3_600, description="How long one notify worker has a user to itself; then another may tell them."
     )
+    move_lease_seconds: float = Field(
+        5.0, gt=0, le=3_600, description="How long a move of slots waits for its mover; then another takes it up."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Form of the log lines of workers.")
     metrics_host: str = Field("127.0.0.1", description="Where workers answer /livez, /readyz and /metrics.")
     metrics_port: int | None = Field(
@@ -118,6 +121,9 @@ class Settings(BaseSettings):
     )
     keep_notifications_days: int = Field(
         400, ge=2, description="Days after its observation that fms db maintain deletes a notification."
+    )
+    keep_events_days: int = Field(
+        400, ge=2, description="Days that fms db maintain keeps what is written of rebalances that have ended."
     )
     keep_dead_letters_days: int = Field(
         30, ge=1, description="Days after which fms db maintain throws a dead letter or a rejected document away."

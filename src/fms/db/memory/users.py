@@ -36,5 +36,5 @@ class MemoryUsers:
 
     def change(self, user: User) -> None:
         """Write a user's preferences."""
-        if user.id in self._shard.users:
-            self._shard.users[user.id] = replace(user, version=user.version + 1)
+        if before := self._shard.users.get(user.id):
+            self._shard.users[user.id] = replace(user, version=before.version + 1)
