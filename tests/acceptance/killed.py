@@ -215,6 +215,12 @@ STOPPING: dict[str, Point] = {
 }
 """Worker → where it stands still with a message in hand, just before it writes what follows from that."""
 
+MOVING: dict[str, Point] = {
+    "first move": At("fms.rebalance.journal:Journal.commit", before=True, by=signal.SIGSTOP),
+    "second move": At("fms.rebalance.journal:Journal.commit", before=True, nth=2, by=signal.SIGSTOP),
+}
+"""Where a rebalance stands still, under the fence of a move that it is about to decide."""
+
 POINTS = MAKING | RUNNING | TELLING | STAGES | FEEDING | PRICING | ALERTING | NOTIFYING
 
 
@@ -272,9 +278,9 @@ def _run_in(out: str, err: str, point: str, arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """``STAGE ARGUMENT…``: one command that stops where that stage does; nothing: a scaffold's server."""
+    """``POINT ARGUMENT…``: one command that stops there, see STOPPING and MOVING; nothing: a scaffold's server."""
     if arguments:
-        STOPPING[arguments[0]].set()
+        (STOPPING | MOVING)[arguments[0]].set()
         return run(arguments[1:])
     for module in ("fms.bootstrap", "fms.runs", "fms_cli.working", "fms_cli.feeding"):
         importlib.import_module(module)

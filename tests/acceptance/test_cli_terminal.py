@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 import fms as package
+from fms.bootstrap import open_shards
 from fms_cli.app import EXIT_CODES, app
 from tests.acceptance.commands import ROOT, ended, fms, fms_process, refused, start, written
 from tests.acceptance.feeds import alerts, feed
@@ -30,6 +31,9 @@ TOUR = [
     "alerts snooze mine 2026-01-01T00:00:00Z --user ann@example.org", "alerts delete mine --yes --user ann@example.org",
     "notifications list", f"prices show JFK LHR {day(120)}", "users set --daily-cap 3", "users show", "db maintain",
     "config show", "config check", "doctor", "init --data another",
+    "shard list", "shard locate JFK LHR", "shard add more sqlite:///more.sqlite", "shard plan", "shard status",
+    "shard rebalance --yes", "shard check", "shard verify", "shard rebuild-map", "shard rebalance --drain local0 --yes",
+    "shard remove local0",
 ]  # fmt: skip
 """Every command that needs no broker once, in an order in which each has something to do."""
 
@@ -38,7 +42,10 @@ TOUR_OF_WORKERS = [
     "worker price --once", "worker alert --once", "worker notify --once", "queues retry",
     "queues purge fms.fare.dead --yes",
 ]  # fmt: skip
-"""The others."""
+"""Those that do."""
+
+TOUR_OF_MOVES = ["shard pause", "shard resume", "shard abort --yes"]
+"""The others: each goes with a rebalance that was left."""
 
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -77,8 +84,19 @@ def test_every_command_that_needs_a_broker_does_its_work(
         assert "\x1b" not in done.out + done.err, line
 
 
+def test_every_command_that_needs_a_rebalance_does_its_work(folder: Path) -> None:
+    fms("shard", "add", "more", "sqlite:///more.sqlite").checked()
+    for line in TOUR_OF_MOVES:
+        with open_shards() as shards:
+            if shards.journal.open_job() is None:
+                shards.journal.start(shards.plan(["more"] if line == "shard abort --yes" else []).id, {})
+        done = fms(*line.split()).checked()
+        assert done.out, line
+        assert "\x1b" not in done.out + done.err, line
+
+
 def test_the_tours_leave_no_command_out() -> None:
-    lines = [f"{line} " for line in (*TOUR, *TOUR_OF_WORKERS)]
+    lines = [f"{line} " for line in (*TOUR, *TOUR_OF_WORKERS, *TOUR_OF_MOVES)]
     assert {one for one in commands() if any(line.startswith(f"{one} ") for line in lines)} == {*commands()}
 
 

@@ -103,16 +103,15 @@ def retire(source: Engine, move: Move) -> None:
 def activate(source: Engine, target: Engine, move: Move) -> None:
     """The target owns the slots."""
     with reading(source) as connection:
-        epochs = {slot: row.epoch for slot, row in _rows(connection, move).items()}
+        epochs = [row.epoch for row in _rows(connection, move).values()]
     with moving(target) as connection:
         hold_alone(connection, move.slots)
         rows = _rows(connection, move)
         # Others may have been activated by an older mover of this move, which ended before it could say so.
         left = [slot for slot, row in rows.items() if row.state != ACTIVE or row.move_id != move.id]
         _check_mine(connection, move, (IMPORTING,), left)
-        for slot in left:
-            change = {"state": ACTIVE, "epoch": max(epochs.get(slot, 0), rows[slot].epoch) + 1}
-            connection.execute(slot_owner.update().where(slot_owner.c.slot == slot).values(change))
+        epoch = 1 + max([*epochs, *(row.epoch for row in rows.values())])
+        _set(connection, move, {"state": ACTIVE, "epoch": epoch}, state=IMPORTING)
 
 
 def undo_target(target: Engine, move: Move) -> None:

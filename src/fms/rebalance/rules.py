@@ -85,18 +85,25 @@ def copies_findings(table: Table, copies: Sequence[Copy], pairs: Mapping[int, tu
 
 
 def _slot_findings(table: Table, copy: Copy, row: Row[Any]) -> Iterator[Finding]:
-    what = f"{table.name} {copy.id} in shard {copy.snapshot.name}"
-    slots = frozenset({row.slot})
+    for words in _slot_faults(table, copy.snapshot, row):
+        what = f"{table.name} {copy.id} in shard {copy.snapshot.name}"
+        yield Finding(what, f"has slot {row.slot}, {words}", frozenset({row.slot}))
+
+
+def _slot_faults(table: Table, snapshot: Snapshot, row: Row[Any]) -> Iterator[str]:
     for named, slot_of in _NAMED[table]:
         try:
             slot = slot_of(row)
         except (FmsError, ValueError, AttributeError) as error:
-            yield Finding(what, f"has slot {row.slot}, and {named} names none: {error}", slots)
+            yield f"and {named} names none: {error}"
         else:
             if slot != row.slot:
-                yield Finding(what, f"has slot {row.slot}, and {named} belongs to slot {slot}", slots)
-    if copy.snapshot.state(row.slot) is None:
-        yield Finding(what, f"has slot {row.slot}, which never was in this shard", slots)
+                yield f"and {named} belongs to slot {slot}"
+    if snapshot.state(row.slot) is None:
+        yield _NEVER_HERE
+
+
+_NEVER_HERE = "which never was in this shard"
 
 
 def _window_slot_findings(copy: Copy) -> Iterator[Finding]:
@@ -105,11 +112,11 @@ def _window_slot_findings(copy: Copy) -> Iterator[Finding]:
     except FmsError:
         slot = None
     for window in copy.windows:
-        what, slots = _of_window(copy, window.month), _slots([copy]) | {window.slot}
-        if window.slot != slot:
-            yield Finding(what, f"has slot {window.slot}, and its alert belongs to slot {slot}", slots)
+        faults = [f"and its alert belongs to slot {slot}"] if window.slot != slot else []
         if copy.snapshot.state(window.slot) is None:
-            yield Finding(what, f"has slot {window.slot}, which never was in this shard", slots)
+            faults.append(_NEVER_HERE)
+        for words in faults:
+            yield Finding(_of_window(copy, window.month), f"has slot {window.slot}, {words}", _slots([copy]))
 
 
 def _of_window(copy: Copy, month: int) -> str:
@@ -125,11 +132,10 @@ _WINDOW: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*alert_wind
 
 def _family_findings(copy: Copy) -> Iterator[Finding]:
     """Whether an alert has the windows that it wants; those of slots that are not owned here count nothing."""
-    slots = _slots([copy])
     if copy.row is None:
         for window in copy.windows:
             if copy.snapshot.owns(window.slot):
-                yield Finding(_of_window(copy, window.month), "has no alert there", slots)
+                yield Finding(_of_window(copy, window.month), "has no alert there", _slots([copy]))
         return
     if not copy.snapshot.owns(copy.row.slot):
         return
@@ -137,13 +143,14 @@ def _family_findings(copy: Copy) -> Iterator[Finding]:
         # Until it is evaluated, an alert has none.
         wanted = [] if copy.row.evaluate_at is not None else list(map(_WINDOW, window_rows(alert_of(copy.row))))
     except (FmsError, ValueError, TypeError, AttributeError) as error:
-        yield Finding(f"alert {copy.id} in shard {copy.snapshot.name}", f"makes no sense: {error}", slots)
+        what = f"alert {copy.id} in shard {copy.snapshot.name}"
+        yield Finding(what, f"makes no sense: {error}", _slots([copy]))
         return
     have = list(map(tuple, copy.windows))
     if have != wanted:
         for month, words in _differences(copy.row, have, wanted):
             if month >= copy.snapshot.first_month or words != _MISSING:
-                yield Finding(_of_window(copy, month), words, slots)
+                yield Finding(_of_window(copy, month), words, _slots([copy]))
 
 
 _MISSING = "is missing: its alert wants it"
