@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from threading import Lock
 from time import monotonic
@@ -11,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fms.errors import Transient
+from fms.errors import FmsError, Transient
 from fms_cli.outliving import Wish, outliving
-from fms_cli.output import json_line, table
+from fms_cli.output import is_terminal, json_line, table
 from fms_cli.shard_status import document_of, failures_of, seconds_of
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def _tell(shards: "Shards", job: "Job", seconds: float, *, as_json: bool) -> Non
 
     moves = shards.journal.moves(job.id)
     made = progress_of(job, moves, job.changed_at)
-    # Even is counted as it was planned: over the shards that were to keep something.
-    drained = {load.shard for load in job.after if not load.slots} & shards.urls().keys()
-    balance = shards.draft(drained).before
+    balance = _balance(shards, job)
     if as_json:
         json_line(document_of(job, made) | {"seconds": round(seconds, 1), "balance": [asdict(one) for one in balance]})
         return
@@ -82,11 +81,21 @@ def _tell(shards: "Shards", job: "Job", seconds: float, *, as_json: bool) -> Non
             f"writes to a move's slots waited {made.pauses.p50:,} ms (p50), {made.pauses.p99:,} ms (p99),"
             f" {made.pauses.most:,} ms at most"
         )
-    show_balance(balance)
+    if balance:
+        show_balance(balance)
     for line in failures_of(made):
         typer.echo(line, err=True)
     if job.state not in OPEN_JOBS and made.failed:
         typer.echo("fms shard rebalance makes a new plan of what is left", err=True)
+
+
+def _balance(shards: "Shards", job: "Job") -> Sequence["Load"]:
+    """What the shards carry now; nothing if one of them does not answer: what was moved is moved all the same."""
+    with suppress(FmsError):
+        # Even is counted as it was planned: over the shards that were to keep something.
+        drained = {load.shard for load in job.after if not load.slots} & shards.urls().keys()
+        return shards.draft(drained).before
+    return ()
 
 
 _ENDED = {"done": "is done", "failed": "failed", "aborted": "was aborted", "paused": "was paused"}
@@ -129,7 +138,7 @@ class _Bars:
         self._progress: Progress | None = None
 
     def __enter__(self) -> "_Bars":
-        if sys.stderr is not None and sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -44,8 +44,8 @@ class Wish:
     def hear(self, number: int, _frame: FrameType | None) -> None:
         """Handle the signal. The second one ends the process where it is, whatever it waits for."""
         if self._number is not None:
-            if sys.__stderr__ is not None and sys.__stderr__.isatty():
-                os.write(sys.__stderr__.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
+            if (stderr := sys.__stderr__) is not None and stderr.isatty():
+                os.write(stderr.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
             os._exit(128 + number)
         self._number = number
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.cells import cell_len
@@ -31,6 +31,11 @@ def listing(rows: Iterable[Mapping[str, Any]], *, as_json: bool, columns: Sequen
         table(columns, [[_cell(row.get(name)) for name in columns] for row in found])
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at a stream, or types into it; Python has None for one that was closed at its start."""
+    return stream is not None and stream.isatty()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a plain table without its empty columns.
 
@@ -42,7 +47,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     shown = [[row[n] for n in used] for row in cells]
     widths = [max(map(cell_len, column)) for column in zip(heads, *shown, strict=True)]
     # A pipe has no width: let lines be as long as they need to be.
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sum(widths) + _GAP * len(widths)
+    room = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else sum(widths) + _GAP * len(widths)
     left = room - sum(width + _GAP for width in widths[:-1])
     if left < min(widths[-1], _WORDY):
         for row in shown:
@@ -119,14 +124,14 @@ class Bar:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Callable[[str, int, int | None, int], None] | None:
-        if not sys.stderr.isatty():
+        if not is_terminal(sys.stderr):
             return None
         self._progress.start()
         return self._show
 
     def __exit__(self, *_error: object) -> None:
         # Stopping prints a line even if nothing was started.
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             self._progress.stop()
 
     def _show(self, name: str, done: int, total: int | None, count: int) -> None:

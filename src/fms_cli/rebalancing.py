@@ -10,7 +10,7 @@ import typer
 from fms.errors import Invalid
 from fms_cli.carrying import carry, show_balance
 from fms_cli.options import Data, Json
-from fms_cli.output import json_line
+from fms_cli.output import is_terminal, json_line
 
 if TYPE_CHECKING:
     from fms.rebalance.journal import Job
@@ -137,7 +137,7 @@ def _show(made: "Plan", number: int | None, *, as_json: bool) -> None:
 
 
 def _check_askable(*, yes: bool) -> None:
-    if not yes and (sys.stdin is None or not sys.stdin.isatty()):
+    if not yes and not is_terminal(sys.stdin):
         raise Invalid("there is no terminal to ask on: --yes does it without being asked")
 
 

@@ -109,14 +109,19 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Let one more database be a shard. It owns no slot before fms shard rebalance moves some to it."""
+    """Let one more database be a shard. It owns no slot before fms shard rebalance moves some to it.
+
+    A database with slots that no shard owns was one before, and comes back: fms shard rebuild-map is to follow.
+    """
     from fms.bootstrap import open_shards
 
     with open_shards(data) as shards:
-        shards.add(name, url)
-        document = {"name": name, "url": shards.urls()[name]}
+        slots = shards.add(name, url)
+        document = {"name": name, "url": shards.urls()[name], "slots": slots}
     if as_json:
         json_line(document)
+    elif slots:
+        typer.echo(f"shard {name} is back with {slots:,} slots: fms shard rebuild-map tells everybody")
     else:
         typer.echo(f"shard {name} is there, and owns nothing yet: fms shard rebalance moves slots to it")
 

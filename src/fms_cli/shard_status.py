@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from fms_cli.options import Data, Json
-from fms_cli.output import json_line
+from fms_cli.output import is_terminal, json_line
 
 if TYPE_CHECKING:
     from fms.rebalance.journal import Job, Journal, Move
@@ -36,7 +36,7 @@ def status(
             _print_nothing(as_json=as_json)
         elif not watch:
             _print(found, as_json=as_json)
-        elif sys.stdout.isatty() and not as_json:
+        elif is_terminal(sys.stdout) and not as_json:
             _draw(shards.journal, found)
         else:
             _follow(shards.journal, found, as_json=as_json)

@@ -215,11 +215,32 @@ STOPPING: dict[str, Point] = {
 }
 """Worker → where it stands still with a message in hand, just before it writes what follows from that."""
 
-MOVING: dict[str, Point] = {
-    "first move": At("fms.rebalance.journal:Journal.commit", before=True, by=signal.SIGSTOP),
-    "second move": At("fms.rebalance.journal:Journal.commit", before=True, nth=2, by=signal.SIGSTOP),
-}
-"""Where a rebalance stands still, under the fence of a move that it is about to decide."""
+
+@dataclass(frozen=True)
+class Held:
+    """Before the nth call of a function or method, whose thread waits until the FIFO that HELD names was written to.
+
+    Other threads go on: one that stands still with them may have the lock of a file for ever.
+    """
+
+    place: str
+    nth: int = 1
+
+    def set(self) -> None:
+        """Let the call wait."""
+        owner, name, call = found(self.place)
+        calls = count(1)
+
+        def held(*arguments: Any, **named: Any) -> Any:
+            if next(calls) == self.nth:
+                Path(os.environ["HELD"]).read_bytes()
+            return call(*arguments, **named)
+
+        setattr(owner, name, held)
+
+
+MOVING: dict[str, Point] = {"second move": Held("fms.rebalance.journal:Journal.commit", nth=2)}
+"""Where a rebalance waits, under the fence of a move that it is about to decide."""
 
 POINTS = MAKING | RUNNING | TELLING | STAGES | FEEDING | PRICING | ALERTING | NOTIFYING
 

@@ -44,10 +44,13 @@ def disturbed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Between], None]:
     return lambda between: monkeypatch.setattr(Disturbed, "between", staticmethod(between))
 
 
+options = servers._options
+
+
 def test_a_put_that_happened_but_was_not_answered_is_repeated_without_harm(
     own_redis: Redis, disturbed: Callable[[Between], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(servers, "_options", lambda scheme, _seconds: options(scheme, 0.3))
     with RedisPageStore(own_redis.url) as store:
         diff = Diff(store)
         assert len(said(diff, fare(100))) == 2
@@ -117,7 +120,7 @@ def test_a_server_that_is_not_there_is_a_passing_trouble() -> None:
 
 
 def test_a_server_that_does_not_answer_is_a_passing_trouble(own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(servers, "_options", lambda scheme, _seconds: options(scheme, 0.3))
     with RedisPageStore(own_redis.url) as store:
         store.get(HERE, [KEY])
         own_redis.pause()

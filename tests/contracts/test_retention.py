@@ -1,11 +1,12 @@
 """How long rows are kept: one rule per table, applied to shards of both kinds."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from fms.db import tables
 from fms.db.migrate import History, upgrade
@@ -17,8 +18,11 @@ from fms.model.alert import Alert
 from fms.model.clock import DAY_MS
 from fms.model.fold import Firing
 from fms.ports import Outcome
+from fms.rebalance.journal import Journal
+from fms.rebalance.plan import Plan, PlannedMove
 from fms.settings import Settings, load_settings
-from fms.shards.catalog import CATALOG
+from fms.shards.catalog import CATALOG, slot_map
+from fms.shards.catalog import shard as shard_table
 from fms.shards.engine import opened, reading, writing
 from fms.shards.ownership import take
 from fms.shards.router import Router, Shard, SlotMap
@@ -76,6 +80,36 @@ def test_what_is_old_is_deleted_and_nothing_else(shard: Shard, router: Router, s
     with reading(shard.engine) as connection:
         kept = connection.execute(select(tables.outbox.c.observed_at).order_by(tables.outbox.c.observed_at)).scalars()
         assert list(kept) == [MONDAY + DAY_MS, MONDAY + 40 * DAY_MS], "what was not handed over is kept"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").new_database()
+    with opened(url) as engine:
+        upgrade(engine, History.CATALOG)
+        with writing(engine) as connection:
+            connection.execute(shard_table.insert(), [{"name": name, "url": "sqlite:///x"} for name in ("a", "b")])
+            connection.execute(slot_map.insert(), [{"slot": n, "shard": "a", "epoch": 1} for n in range(10)])
+        yield engine
+
+
+def test_rebalances_that_ended_long_ago_are_forgotten(catalog: Engine) -> None:
+    now = MONDAY
+    journal = Journal(lambda: nullcontext(catalog), lambda: now)
+    plans = [Plan((PlannedMove("a", "b", (slot,), 0),), (), (), ()) for slot in range(4)]
+    never, aborted, running = (journal.add(made, {}).id for made in plans[:3])
+    journal.start(aborted, {})
+    journal.change_job(aborted, "aborted", ["running"])
+    journal.start(running, {})
+    now += 10 * DAY_MS
+    late = journal.add(plans[3], {}).id
+    assert journal.forget(MONDAY) == {"event": 0, "slot_move": 0, "rebalance_job": 0}
+    assert journal.forget(MONDAY + DAY_MS) == {"event": 6, "slot_move": 2, "rebalance_job": 2}
+    assert [(job.id, len(journal.moves(job.id))) for job in journal.jobs()] == [(running, 1), (late, 1)]
+    assert journal.moves(never) == []
+    assert [one.what for one in journal.events()] == ["planned"]
 
 
 def test_windows_go_with_their_alerts(shard: Shard, router: Router, settings: Settings) -> None:

@@ -562,10 +562,9 @@ def test_owners_that_are_about_another_move(shards: Shards, monkeypatch: pytest.
 def test_months_that_were_dropped_may_be_missing(shards: Shards, router: Router) -> None:
     slots = slots_of(router)
     engines = shards.engines()
-    if engines["left"].dialect.name == "sqlite":
-        pytest.skip("SQLite drops no months")
     for engine in engines.values():
-        assert drop_partitions(engine, 2027 * 12) == [2026 * 12 + 10, 2026 * 12 + 11]
+        dropped = drop_partitions(engine, 2027 * 12)
+        assert dropped == ([] if engine.dialect.name == "sqlite" else [2026 * 12 + 10, 2026 * 12 + 11])
     assert verify(shards) == []
     swap(shards, slots)
     assert verify(shards) == []

@@ -111,12 +111,18 @@ def _carry(options: dict[str, Any], fate: Fate, act: str) -> int:
 
     try:
         with open_site(**options) as site, site.shards() as shards:
-            fate.set()
             job = shards.journal.open_job()
             if job is None:
                 return 0
             if act == "abort":
                 shards.journal.change_job(job.id, "aborting", ["running", "paused"])
+            if act == "one move":
+                # In this thread and no other: one that stands still may have a file locked.
+                mover = shards.mover(Pace())
+                fate.set()
+                mover.carry(next(move for move in shards.journal.moves(job.id) if move.state != "done"))
+                return 0
+            fate.set()
             ended = shards.carrier(Pace()).carry(job)
             return 0 if ended.state in ("done", "aborted") else 3
     except (Refused, Leased) as error:

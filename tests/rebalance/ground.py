@@ -46,7 +46,7 @@ EMAILS = list(islice((mail for n in count() if slot_of_user(mail := f"w{n}@examp
 SLOTS = tuple(sorted({*(slot_of_od(f"{one}-{other}") for one, other in ROUTES[:3]), *map(slot_of_user, EMAILS)}))
 """The slots that move, all in one shard at first."""
 
-REST = 0.05
+REST = 0.1
 """Seconds between what one person does and the next."""
 
 FEW, MANY = 5, 12

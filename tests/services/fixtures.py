@@ -85,8 +85,10 @@ def broker_node(shared_servers: Shared) -> Node:
 
 
 @pytest.fixture
-def broker_url(broker_node: Node) -> Iterator[str]:
+def broker_url(broker_node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """URL of an empty virtual host on a RabbitMQ server that other tests use too."""
+    # Nobody kills this one: in this process who declares queues need not wait until they would survive that.
+    monkeypatch.setattr("fms.queues.rabbitmq.SETTLE_SECONDS", 0)
     url = broker_node.new_host()
     yield url
     broker_node.drop_host(url)

@@ -1,7 +1,7 @@
 """Make a site: schemas, who owns which slot, and last of all the catalog's content."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -67,13 +67,30 @@ def deal_out(catalog: Engine, urls: Mapping[str, str], data: Path, today: date) 
     fill_catalog(catalog, urls, dealt)
 
 
-def prepare_shard(name: str, url: URL, others: Mapping[str, URL], catalog_url: URL, today: date) -> None:
-    """Make a database ready to be one more shard, which owns nothing; raises Invalid if it cannot be used."""
+def prepare_shard(
+    name: str, url: URL, others: Mapping[str, URL], catalog_url: URL, today: date, *, lost: Collection[int] = ()
+) -> None:
+    """Make a database ready to be one more shard, which owns nothing; raises Invalid if it cannot be used.
+
+    ``lost``: slots that no shard owns. A database that owns such and no others comes back, with its rows.
+    """
     _check_distinct({**others, name: url}, catalog_url)
-    _check_free(name, url, [])
+    if not _comes_back(url, lost):
+        _check_free(name, url, [])
     with opened(url) as engine:
         upgrade(engine, History.SHARD)
         make_partitions(engine, today)
+
+
+def _comes_back(url: URL, lost: Collection[int]) -> bool:
+    if not lost or missing_file(url):
+        return False
+    with opened(url) as engine:
+        if current(engine, History.SHARD) is None:
+            return False
+        with reading(engine) as connection:
+            owned = owned_slots(connection)
+    return bool(owned) and owned <= set(lost)
 
 
 def shard_place(name: str, url: str, data: Path) -> URL:

@@ -55,7 +55,7 @@ def rebuilt_map(states: Sequence[ShardState]) -> dict[int, str]:
             raise Fatal(f"slot {slot} is owned by {' and '.join(one.name for one in have)}: a person must say which")
         found = have[0] if have else _heir(slot, states)
         if found is None:
-            raise Fatal(f"slot {slot} is owned by no shard: is one missing? fms shard add brings it in")
+            raise Fatal(f"slot {slot} is owned by no shard: fms shard add brings back one that is missing")
         owners[slot] = found.name
     return owners
 

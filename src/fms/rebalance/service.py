@@ -16,6 +16,7 @@ from fms.db.initialise import prepare_shard, shard_place
 from fms.db.sites import catalog_place, open_shard
 from fms.errors import FmsError, Invalid, NotFound
 from fms.model.clock import Clock, date_of, system_clock, utc_day
+from fms.model.route import SLOTS
 from fms.rebalance.carrying import Carrier
 from fms.rebalance.journal import Job, Journal, Leased, Refused
 from fms.rebalance.mover import Mover, Pace
@@ -24,7 +25,7 @@ from fms.rebalance.repair import clean, open_slots, rebuilt_map, write_map
 from fms.rebalance.state import ShardState, faults_of, state_of
 from fms.shards.catalog import read_catalog
 from fms.shards.engine import opened, reading
-from fms.shards.ownership import slot_owner
+from fms.shards.ownership import owned_slots, slot_owner
 from fms.shards.urls import located, shown
 
 _NO_OPTIONS: Mapping[str, Any] = {}
@@ -121,15 +122,20 @@ class Shards:
         state, epoch = (None, None) if row is None else (row.state, row.epoch)
         return Place(slot, name, state, epoch, self.in_hand().get(slot))
 
-    def add(self, name: str, url: str) -> None:
-        """Let an empty database take part as a shard that owns nothing yet; raises Invalid."""
+    def add(self, name: str, url: str) -> int:
+        """Let an empty database take part as a shard; answers how many slots it owns. Raises Invalid.
+
+        That is none, unless it was a shard that the catalog has forgotten: then ``rebuild_map`` is to follow.
+        """
         with opened(self._place) as catalog:
             urls = read_catalog(catalog)[0]
         if name in urls:
             raise Invalid(f"there is a shard {name} already")
         places = {other: located(text, self._data) for other, text in urls.items()}
-        prepare_shard(name, shard_place(name, url, self._data), places, self._place, self._today())
+        lost = set(range(SLOTS)).difference(*map(_owned, self.engines().values()))
+        prepare_shard(name, shard_place(name, url, self._data), places, self._place, self._today(), lost=lost)
         self.journal.add_shard(name, url)
+        return len(_owned(self.engines()[name]))
 
     def remove(self, name: str) -> int:
         """Let a shard that owns nothing take part no more; answers how many rows are left in its database.
@@ -211,6 +217,11 @@ class Shards:
         opened_again = sum(open_slots(engine, name, owners) for name, engine in self.engines().items())
         self.journal.tell("map rebuilt", f"{wrong} slots had another owner, {opened_again} take writes again")
         return wrong + opened_again
+
+
+def _owned(engine: Engine) -> set[int]:
+    with reading(engine) as connection:
+        return owned_slots(connection)
 
 
 def relieve_quietly(opening: Callable[[], Shards]) -> bool:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Engine, Row, func, select
@@ -36,7 +37,7 @@ class ShardState:
         """The slots that have one of the states here."""
         return {slot for slot, row in self.owners.items() if row.state in states}
 
-    @property
+    @cached_property
     def owned(self) -> set[int]:
         """The slots that it owns."""
         return self.slots(*READABLE)
