@@ -48,7 +48,7 @@ class Fate:
             if struck and not self.before:
                 os.kill(os.getpid(), self.by)
 
-        Connection._commit_impl = watched  # type: ignore[method-assign]
+        Connection._commit_impl = watched  # type: ignore[assignment, method-assign]
 
 
 class Movers:
