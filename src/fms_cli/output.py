@@ -136,7 +136,7 @@ class Bar:
 
     def _show(self, name: str, done: int, total: int | None, count: int) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, rate="")
+            self._tasks[name] = self._progress.add_task(name, total=total, rate="")
         task = self._tasks[name]
         spent = self._progress.tasks[task].elapsed or 0
         rate = f"{count:,} {self._unit}" + (f", {count / spent:,.0f}/s" if spent else "")

@@ -158,8 +158,10 @@ def _in_short(job: "Job", progress: "Progress") -> str:
 
 
 def failures_of(progress: "Progress") -> list[str]:
-    """Why moves failed, one line for each."""
-    return [f"move {one.number} from {one.source} to {one.target} failed: {one.error}" for one in progress.failures]
+    """Why moves were not made, one line for each."""
+    return [
+        f"move {one.number} from {one.source} to {one.target} was not made: {one.error}" for one in progress.failures
+    ]
 
 
 STILL_MS = 10_000

@@ -354,7 +354,7 @@ def test_moves_that_fail_are_told_with_their_reasons(grown: Path) -> None:
     done = fms("shard", "rebalance", "--plan", "1", "--max-pause-ms", "1", "--yes")
     assert done.code == 1
     assert done.out.startswith("rebalance 1 failed after ")
-    why = "from local0 to local2 failed: more than 1 ms under the fence"
+    why = "from local0 to local2 was not made: more than 1 ms under the fence"
     assert done.err == f"move 5 {why}\nfms shard rebalance makes a new plan of what is left\n"
     found_again = status()
     assert (found_again["state"], found_again["moves"], found_again["failed"]) == ("failed", 1, 1)
