@@ -115,7 +115,7 @@ def activate(source: Engine, target: Engine, move: Move) -> None:
 
 
 def undo_target(target: Engine, move: Move) -> None:
-    """Take back the copy; an older mover of the move is refused from now on."""
+    """The copy is for nothing: rows of it are deleted later. An older mover of the move is refused from now on."""
     with moving(target) as connection:
         hold_alone(connection, move.slots)
         rows = _rows(connection, move)
@@ -126,7 +126,6 @@ def undo_target(target: Engine, move: Move) -> None:
         _set(connection, move, values)
         if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
             connection.execute(slot_owner.insert(), new)
-    delete_rows(target, move, MOVED)
 
 
 def lift_fence(source: Engine, move: Move) -> None:

@@ -7,6 +7,7 @@ and may be repeated; a move that was left is taken up by another mover, which as
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 
@@ -18,14 +19,15 @@ from fms.rebalance.ends import (
     begin_import,
     claim_source,
     claim_target,
+    delete_rows,
     fence,
     lift_fence,
     retire,
     undo_target,
 )
-from fms.rebalance.journal import Journal, Move
+from fms.rebalance.journal import Journal, Move, Refused
 from fms.rebalance.syncing import Syncing, digest_of
-from fms.shards.ownership import FENCED
+from fms.shards.ownership import FENCED, MOVED
 
 FEW_ROWS = 200
 """So few rows that differ are copied under the fence."""
@@ -172,6 +174,9 @@ class Mover:
         lift_fence(self._shards[move.source], move)
         self._journal.end(move, "aborted")
         self._pace.report(move, "aborted", 0)
+        with suppress(Refused):
+            # Nobody waits for this any more. Who takes up the slots meanwhile uses what is there.
+            delete_rows(self._shards[move.target], move, MOVED)
 
 
 class _Work:
