@@ -15,7 +15,7 @@ from tests.rebalance.ground import Ground, under_fire
 COMMITS = 28
 """More than a mover makes for one move."""
 
-SOME = pytest.param(5, id="some")
+SOME = pytest.param(9, id="some")
 EACH = pytest.param(1, id="each", marks=[pytest.mark.soak, pytest.mark.timeout(1_800)])
 
 
