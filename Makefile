@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint docs bench bench-stages clean servers
+.PHONY: help demo test cover soak lint docs bench bench-stages clean servers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ demo: $(VENV)/installed ## install into .venv and replay the bundled sample
 
 test: $(VENV)/tox servers ## lint, types, import rules and all tests (tox)
 	@$(BIN)/tox run
+
+cover: $(VENV)/tox servers ## the tests with coverage
+	@$(BIN)/tox run -e cover
 
 soak: $(VENV)/tox servers ## the long fault and load runs
 	@$(BIN)/tox run -e soak

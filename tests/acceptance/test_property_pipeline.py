@@ -74,7 +74,7 @@ def assert_sums(counts: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("cut", CUTS, ids=str)
 def test_the_ledger_is_what_a_row_by_row_fold_says(cut: Cut, factory: Factory) -> None:
-    @settings(max_examples=6)
+    @settings(max_examples=4)
     @given(plan=plans())
     def lives(plan: Plan) -> None:
         check(plan, factory.site(cut))
