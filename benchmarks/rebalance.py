@@ -14,7 +14,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from fms.model.ids import slot_of_id
 from fms.model.route import slot_of_od
 from fms.rebalance.mover import Pace
 from fms.rebalance.plan import Plan, PlannedMove
+from servers import on_disk
 from tests.services.postgres import Databases, Postgres
 
 FMS = [sys.executable, "-m", "fms_cli"]
@@ -193,9 +193,9 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--big", type=int, default=100_000, help="alerts of the slot that moves by itself; 0: none")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Postgres(settings=SETTINGS).start() as server:
+    with on_disk() as folder, Postgres(folder / "postgres", settings=SETTINGS) as server:
         bases = Databases(server.url)
-        options = {"data": folder, "catalog_url": bases.new_database()}
+        options = {"data": str(folder / "site"), "catalog_url": bases.new_database()}
         fms(options, "init", *(f"--shard={name}={bases.new_database()}" for name in "ab"))
         found: dict[str, Any] = {}
         with open_site(**options) as site:

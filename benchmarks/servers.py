@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -99,6 +100,17 @@ def memory_of(pids: Sequence[int]) -> int:
     return (own + shared) * 1024
 
 
+@contextmanager
+def on_disk() -> Iterator[Path]:
+    """A folder for servers that is on a disk, and open to those who run as somebody else.
+
+    Tests have theirs in memory: there a commit waits for nothing.
+    """
+    with TemporaryDirectory(prefix="fms-bench-", dir="/var/tmp") as name:  # made by us, removed by us
+        os.chmod(name, 0o755)  # noqa: PTH101, S103  # nothing in it is a secret
+        yield Path(name)
+
+
 class Servers:
     """The three, started for the length of a ``with`` block.
 
@@ -110,16 +122,17 @@ class Servers:
     """
 
     def __init__(self, *, fsync: bool) -> None:
-        self.rabbitmq = RabbitMQ()
-        self.redis = Redis()
-        self.postgres = Postgres(settings=SETTINGS | {"fsync": "on" if fsync else "off"})
-        self._all: dict[str, Server] = {"rabbitmq": self.rabbitmq, "redis": self.redis, "postgresql": self.postgres}
         self._stack = ExitStack()
+        folder = self._stack.enter_context(on_disk())
+        self.rabbitmq = RabbitMQ(folder / "rabbitmq")
+        self.redis = Redis(folder / "redis")
+        self.postgres = Postgres(folder / "postgres", settings=SETTINGS | {"fsync": "on" if fsync else "off"})
+        self._all: dict[str, Server] = {"rabbitmq": self.rabbitmq, "redis": self.redis, "postgresql": self.postgres}
         self.groups: dict[str, int] = {}
         self._host = self.rabbitmq.url
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
+        with self._stack as stack:
             self.groups = {name: stack.enter_context(server).pid for name, server in self._all.items()}
             self._stack = stack.pop_all()
         return self
