@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak lint docs bench bench-stages clean servers
+.PHONY: help demo test cover soak lint docs bench bench-stages bench-rebalance clean servers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench: $(VENV)/installed ## a million documents through the embedded form
 
 bench-stages: $(VENV)/installed servers ## the same through workers on RabbitMQ, Redis and PostgreSQL
 	@$(BIN)/python benchmarks/stages.py
+
+bench-rebalance: $(VENV)/installed servers ## a rebalance of a million alerts while people write
+	@$(BIN)/python benchmarks/rebalance.py
 
 clean: ## remove all that make and the tools left here
 	rm -rf $(VENV) .tox .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
