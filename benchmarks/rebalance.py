@@ -132,7 +132,7 @@ def rebalance(options: Mapping[str, Any], ids: Sequence[UUID], people: int) -> d
             seconds = time.perf_counter() - began
         moves = [move for move in shards.journal.moves(job.id) if move.state == "done"]
         rows = sum(move.copied_rows for move in moves)
-        loads = shards.plan(keep=False).before
+        loads = shards.draft().before
         return {
             "state": job.state,
             "moves": len(moves),

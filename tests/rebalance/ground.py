@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count, islice, product
+from itertools import count, islice, product, takewhile
 from random import Random
 from threading import Event, Thread
 from time import monotonic
@@ -98,7 +98,44 @@ class Ground:
             return [*shards.check().faults, *verify(shards)]
 
 
-class Writer(Thread):
+class Busy(Thread):
+    """Somebody at work on a site of their own until they are asked to end."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(daemon=True)
+        self._ground = ground
+        self._ending = Event()
+        self._failed: BaseException | None = None
+
+    def work(self, site: Site) -> None:
+        """What they do, until there is no ``rest`` any more."""
+        raise NotImplementedError
+
+    def rest(self) -> bool:
+        """Rest for a moment; answers whether to go on.
+
+        SQLite has one writer at a time, and no queue: somebody who never rests keeps others out.
+        """
+        return not self._ending.wait(REST)
+
+    def end(self) -> None:
+        """Ask them to end, and wait; raises what went wrong."""
+        self._ending.set()
+        self.join(60)
+        if self._failed:
+            raise self._failed
+        assert not self.is_alive(), f"{type(self).__name__} has not ended"
+
+    def run(self) -> None:
+        """What the thread does."""
+        try:
+            with self._ground.open() as site:
+                self.work(site)
+        except BaseException as error:  # noqa: BLE001  # raised by end
+            self._failed = error
+
+
+class Writer(Busy):
     """Somebody who makes, changes, pauses and deletes alerts, and remembers what was answered.
 
     Args:
@@ -108,35 +145,20 @@ class Writer(Thread):
     """
 
     def __init__(self, ground: Ground, number: int, *, sure: bool = True) -> None:
-        super().__init__(daemon=True)
-        self._ground = ground
+        super().__init__(ground)
         self._random = Random(number)
         self._names = (f"writer {number} {one}" for one in count())
         self._sure = sure
-        self._ending = Event()
         self.email = [*EMAILS, "stays@example.org"][number % 4]
         self.alerts: dict[str, Alert] = {}
         self.maybe: dict[str, set[Wanted]] = {}
         self.written = 0
         self.longest = 0.0
-        self.failed: BaseException | None = None
 
-    def end(self) -> None:
-        """Ask them to end, and wait; raises what went wrong."""
-        self._ending.set()
-        self.join(60)
-        if self.failed:
-            raise self.failed
-
-    def run(self) -> None:
-        """What the thread does."""
-        try:
-            with self._ground.open() as site:
-                # SQLite has one writer at a time, and no queue: somebody who never rests keeps others out.
-                while not self._ending.wait(REST):
-                    self._act(site)
-        except BaseException as error:  # noqa: BLE001  # raised by end
-            self.failed = error
+    def work(self, site: Site) -> None:
+        """One thing after the other."""
+        while self.rest():
+            self._act(site)
 
     def _act(self, site: Site) -> None:
         open_ones = [ref for ref, states in self.maybe.items() if len(states) == 1 and None not in states]
@@ -204,17 +226,14 @@ class Writer(Thread):
             assert site.alert_rows.get(one.id).ref == one.ref
 
 
-class Reader(Thread):
+class Reader(Busy):
     """Somebody with alerts that nobody changes: they are found one by one, and all of them in every list."""
 
     EMAIL = "reader@example.org"
 
     def __init__(self, ground: Ground) -> None:
-        super().__init__(daemon=True)
-        self._ground = ground
-        self._ending = Event()
+        super().__init__(ground)
         self.read = 0
-        self.failed: BaseException | None = None
         with ground.open() as site:
             wishes = [(str(place), parse_alert(_wish(f"read {place}", *one))) for place, one in enumerate(ROUTES)]
             site.alerts.import_wishes(wishes, self.EMAIL)
@@ -222,25 +241,14 @@ class Reader(Thread):
             self._ids = {one.ref: one.id for one in site.alerts.all(self.EMAIL)}
         assert len(self._ids) == len(ROUTES)
 
-    def end(self) -> None:
-        """Ask them to end, and wait; raises what went wrong."""
-        self._ending.set()
-        self.join(60)
-        if self.failed:
-            raise self.failed
-
-    def run(self) -> None:
-        """What the thread does."""
-        try:
-            with self._ground.open() as site:
-                while not self._ending.wait(REST):
-                    # A slot whose mover has just died may be read a little later only: never is something missing.
-                    with suppress(Transient):
-                        assert {one.ref: one.id for one in site.alerts.all(self.EMAIL)} == self._ids
-                        assert {site.alert_rows.get(one).ref: one for one in self._ids.values()} == self._ids
-                        self.read += 1
-        except BaseException as error:  # noqa: BLE001  # raised by end
-            self.failed = error
+    def work(self, site: Site) -> None:
+        """Read all of them, over and over."""
+        while self.rest():
+            # A slot whose mover has just died may be read a little later only: never is something missing.
+            with suppress(Transient):
+                assert {one.ref: one.id for one in site.alerts.all(self.EMAIL)} == self._ids
+                assert {site.alert_rows.get(one).ref: one for one in self._ids.values()} == self._ids
+                self.read += 1
 
     def check(self, site: Site) -> None:
         """They are all there."""
@@ -253,39 +261,22 @@ def _wish(ref: str, origin: str, destination: str) -> dict[str, Any]:
     return wish | {"depart_from": "2026-12-01", "depart_to": "2027-02-14", "target_minor": 20_000}
 
 
-class Matcher(Thread):
+class Matcher(Busy):
     """A match worker: prices fall and rise on all routes, and every batch is tried until it is through."""
 
     def __init__(self, ground: Ground) -> None:
-        super().__init__(daemon=True)
-        self._ground = ground
-        self._ending = Event()
+        super().__init__(ground)
         self.told: set[Any] = set()
         self.batches = 0
-        self.failed: BaseException | None = None
 
-    def end(self) -> None:
-        """Ask it to end, and wait; raises what went wrong."""
-        self._ending.set()
-        self.join(60)
-        if self.failed:
-            raise self.failed
-
-    def run(self) -> None:
-        """What the thread does."""
-        try:
-            with self._ground.open() as site:
-                match = site.match()
-                for step in count():
-                    if self._ending.wait(REST):
-                        return
-                    price, kind = ((15_000 + step % 7, FELL), (90_000, ROSE))[step % 2]
-                    seen = {"price": price, "observed_at": MONDAY + step * 1_800_000}
-                    fares = [seen | {"origin": one, "destination": other} for one, other in ROUTES]
-                    batch = change_batch([change(kind, 90_000, **columns) for columns in fares])
-                    self._match(site, match, batch)
-        except BaseException as error:  # noqa: BLE001  # raised by end
-            self.failed = error
+    def work(self, site: Site) -> None:
+        """Match one batch after the other."""
+        match = site.match()
+        for step in takewhile(lambda _: self.rest(), count()):
+            price, kind = ((15_000 + step % 7, FELL), (90_000, ROSE))[step % 2]
+            seen = {"price": price, "observed_at": MONDAY + step * 1_800_000}
+            fares = [seen | {"origin": one, "destination": other} for one, other in ROUTES]
+            self._match(site, match, change_batch([change(kind, 90_000, **columns) for columns in fares]))
 
     def _match(self, site: Site, match: Any, batch: Any) -> None:
         while not self._ending.is_set():

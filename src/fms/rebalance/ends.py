@@ -7,13 +7,15 @@ anybody; whoever changes owners' rows has the locks alone, so that what was unde
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, select
 
+from fms.db.given import portions
 from fms.rebalance.journal import Move, Refused
 from fms.rebalance.lines import delete_ids, id_of, lines_of_slots
-from fms.rebalance.moved import MOVING
+from fms.rebalance.moved import MOVING, Moving
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import ACTIVE, FENCED, IMPORTING, MOVED, hold_alone, hold_shared, slot_owner, slot_pass
 
@@ -24,6 +26,25 @@ IDLE_MS = 10_000
 """After so long the server ends a transaction of a mover that does not go on with it."""
 
 DELETED_AT_ONCE = 2_000
+
+
+class Claim(Protocol):
+    """By what a mover shows that slots are its own to write to: as much of a move as the shards remember."""
+
+    @property
+    def id(self) -> UUID:
+        """Of the move."""
+        ...
+
+    @property
+    def token(self) -> int:
+        """Of its newest mover."""
+        ...
+
+    @property
+    def slots(self) -> Sequence[int]:
+        """Those that it moves."""
+        ...
 
 
 @contextmanager
@@ -37,7 +58,7 @@ def moving(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def copying(engine: Engine, move: Move, state: str = IMPORTING) -> Iterator[Connection]:
+def copying(engine: Engine, move: Claim, state: str = IMPORTING) -> Iterator[Connection]:
     """A transaction that writes rows of the move's slots into a shard where they have the state."""
     with moving(engine) as connection:
         hold_shared(connection, move.slots)
@@ -78,10 +99,7 @@ def begin_import(target: Engine, move: Move) -> None:
         _check_token(rows, move)
         if owned := sorted(slot for slot, row in rows.items() if row.state in (ACTIVE, FENCED)):
             raise Refused(f"shard {move.target} owns slot {owned[0]} already")
-        values = {"state": IMPORTING, "move_id": move.id, "token": move.token}
-        _set(connection, move, values)
-        if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
-            connection.execute(slot_owner.insert(), new)
+        _put(connection, move, rows, IMPORTING)
 
 
 def fence(source: Engine, move: Move) -> None:
@@ -120,12 +138,9 @@ def undo_target(target: Engine, move: Move) -> None:
         hold_alone(connection, move.slots)
         rows = _rows(connection, move)
         _check_token(rows, move)
-        values = {"state": MOVED, "move_id": move.id, "token": move.token}
         if any(row.state in (ACTIVE, FENCED) for row in rows.values()):
             raise Refused(f"shard {move.target} owns slots of a move that was given up")
-        _set(connection, move, values)
-        if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
-            connection.execute(slot_owner.insert(), new)
+        _put(connection, move, rows, MOVED)
 
 
 def lift_fence(source: Engine, move: Move) -> None:
@@ -136,39 +151,50 @@ def lift_fence(source: Engine, move: Move) -> None:
         _set(connection, move, {"state": ACTIVE, "epoch": slot_owner.c.epoch + 1}, state=FENCED)
 
 
-def delete_rows(engine: Engine, move: Move, state: str) -> int:
+def delete_rows(engine: Engine, move: Claim, state: str) -> int:
     """Delete all rows of the move's slots, some at a time; answers how many."""
     deleted = 0
     for one in reversed(MOVING):
         with reading(engine) as connection:
             ids = sorted(map(id_of, lines_of_slots(connection, one.table, [one.table.c.id], move.slots)))
-        for start in range(0, len(ids), DELETED_AT_ONCE):
-            some = ids[start : start + DELETED_AT_ONCE]
+        for some in portions(ids, DELETED_AT_ONCE):
             with copying(engine, move, state) as connection:
-                for child in one.children:
-                    deleted += delete_ids(connection, child.table, some, child.parent)
-                deleted += delete_ids(connection, one.table, some)
+                deleted += delete_some(connection, one, some)
     return deleted
 
 
-def _rows(connection: Connection, move: Move) -> Mapping[int, Row[Any]]:
+def delete_some(connection: Connection, of: Moving, ids: Sequence[str]) -> int:
+    """Delete rows of a table with their children, by the rows' ids; answers how many."""
+    children = sum(delete_ids(connection, child.table, ids, child.parent) for child in of.children)
+    return children + delete_ids(connection, of.table, ids)
+
+
+def _rows(connection: Connection, move: Claim) -> Mapping[int, Row[Any]]:
     found = connection.execute(select(slot_owner).where(slot_owner.c.slot.in_(move.slots)))
     return {row.slot: row for row in found}
 
 
-def _set(connection: Connection, move: Move, values: Mapping[str, Any], *, state: str | None = None) -> None:
+def _set(connection: Connection, move: Claim, values: Mapping[str, Any], *, state: str | None = None) -> None:
     update = slot_owner.update().where(slot_owner.c.slot.in_(move.slots))
     if state is not None:
         update = update.where(slot_owner.c.state == state)
     connection.execute(update.values(**values))
 
 
-def _check_token(rows: Mapping[int, Row[Any]], move: Move) -> None:
+def _put(connection: Connection, move: Claim, rows: Mapping[int, Row[Any]], state: str) -> None:
+    """Give all slots the state and the move's token, also those that the shard has no row of."""
+    values = {"state": state, "move_id": move.id, "token": move.token}
+    _set(connection, move, values)
+    if new := [{"slot": slot, "epoch": 0, **values} for slot in move.slots if slot not in rows]:
+        connection.execute(slot_owner.insert(), new)
+
+
+def _check_token(rows: Mapping[int, Row[Any]], move: Claim) -> None:
     if newer := [slot for slot, row in rows.items() if row.token > move.token]:
         raise Refused(f"slot {min(newer)} was taken over by another mover")
 
 
-def _check_mine(connection: Connection, move: Move, states: Sequence[str], slots: Sequence[int] | None = None) -> None:
+def _check_mine(connection: Connection, move: Claim, states: Sequence[str], slots: Sequence[int] | None = None) -> None:
     rows = _rows(connection, move)
     mine = {
         slot for slot, row in rows.items() if (row.move_id, row.token) == (move.id, move.token) and row.state in states

@@ -5,8 +5,8 @@ that of two who believe they are the one only the newer one gets on.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -111,16 +111,21 @@ class Journal:
         self._clock = clock
         self._mint = IdMint(clock)
 
-    # -- jobs
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._catalog() as engine, writing(engine) as connection:
+            yield connection
 
-    def shown(self, plan: Plan) -> Job:
-        """A plan that is not kept, as a job with the number 0."""
-        now = self._clock()
-        return Job(0, "planned", plan.before, plan.after, plan.obstacles, {}, now, now)
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._catalog() as engine, reading(engine) as connection:
+            yield connection
+
+    # -- jobs
 
     def add(self, plan: Plan, options: Mapping[str, Any]) -> Job:
         """Keep a plan, and answer it as a job."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             number = 1 + (connection.execute(select(func.max(rebalance_job.c.id))).scalar() or 0)
             shown = {
                 "before": [vars(load) for load in plan.before],
@@ -146,15 +151,16 @@ class Journal:
 
     def jobs(self) -> list[Job]:
         """All jobs, the oldest first."""
-        with self._catalog() as engine, reading(engine) as connection:
+        with self._reading() as connection:
             return [_job_of(row) for row in connection.execute(select(rebalance_job).order_by(rebalance_job.c.id))]
 
     def job(self, number: int) -> Job:
         """One job; raises NotFound."""
-        for one in self.jobs():
-            if one.id == number:
-                return one
-        raise NotFound(f"there is no plan {number}")
+        with self._reading() as connection:
+            row = connection.execute(select(rebalance_job).where(rebalance_job.c.id == number)).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no plan {number}")
+        return _job_of(row)
 
     def open_job(self) -> Job | None:
         """The job that was begun and has not ended. There is never more than one."""
@@ -162,8 +168,8 @@ class Journal:
 
     def start(self, number: int, options: Mapping[str, Any]) -> Job:
         """Let a planned job run; raises Invalid if another one does, or if the slots are not where they were."""
-        with self._catalog() as engine, writing(engine) as connection:
-            if engine.dialect.name == "postgresql":
+        with self._writing() as connection:
+            if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("LOCK TABLE rebalance_job IN SHARE ROW EXCLUSIVE MODE")
             rows = {row.id: row for row in connection.execute(select(rebalance_job))}
             if number not in rows:
@@ -188,7 +194,7 @@ class Journal:
 
     def change_job(self, number: int, state: str, among: Sequence[str]) -> bool:
         """Give a job another state if it has one of ``among``; answers whether it had."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             update = rebalance_job.update().where(rebalance_job.c.id == number, rebalance_job.c.state.in_(among))
             done = connection.execute(update.values(state=state, changed_at=self._clock())).rowcount == 1
             if done:
@@ -200,18 +206,18 @@ class Journal:
     def moves(self, number: int) -> list[Move]:
         """The moves of a job, in order."""
         query = select(slot_move).where(slot_move.c.job_id == number).order_by(slot_move.c.number)
-        with self._catalog() as engine, reading(engine) as connection:
+        with self._reading() as connection:
             return [_move_of(row) for row in connection.execute(query)]
 
     def open_moves(self) -> list[Move]:
         """Moves of any job that were begun and have not ended."""
         query = select(slot_move).where(slot_move.c.state.in_(OPEN_MOVES)).order_by(slot_move.c.number)
-        with self._catalog() as engine, reading(engine) as connection:
+        with self._reading() as connection:
             return [_move_of(row) for row in connection.execute(query)]
 
     def lease(self, move: Move, holder: str) -> Move:
         """Take a move that is planned or open, with a new token; raises Leased while another mover has it."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             now = self._clock()
             newest = connection.execute(select(func.max(slot_move.c.token))).scalar() or 0
             # Not less than the time: shards remember tokens, also if the catalog should be lost and made again.
@@ -235,7 +241,7 @@ class Journal:
 
     def commit(self, move: Move, digest: str) -> None:
         """Decide that the target owns the slots: from here on there is no way back. Raises Refused."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             values = {"state": "committed", "step": "committed", "digest": digest, "changed_at": self._clock()}
             self._change_in(connection, move, values, slot_move.c.state == "copying")
             owned = slot_map.update().where(slot_map.c.slot.in_(move.slots), slot_map.c.shard == move.source)
@@ -246,14 +252,14 @@ class Journal:
 
     def give_up(self, move: Move, why: str) -> None:
         """Decide that the source keeps the slots. Raises Refused if the other thing was decided."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             values = {"state": "aborting", "step": "aborting", "error": why, "changed_at": self._clock()}
             self._change_in(connection, move, values, slot_move.c.state.in_(("copying", "aborting")))
             self._note(connection, "aborting", move, why)
 
     def end(self, move: Move, state: str, **values: Any) -> None:
         """The move is ``done`` or ``aborted``, at both ends."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             ended = {"state": state, "step": state, "lease_until": 0, "changed_at": self._clock()} | values
             before = "committed" if state == "done" else "aborting"
             self._change_in(connection, move, ended, slot_move.c.state == before)
@@ -261,13 +267,13 @@ class Journal:
 
     def leave(self, move: Move, holder: str, why: str) -> None:
         """Give the lease back, for whoever goes on; nothing is said if there is another mover already."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             mine = slot_move.update().where(slot_move.c.id == move.id, slot_move.c.holder == holder)
             connection.execute(mine.values(lease_until=0, error=why, changed_at=self._clock()))
 
     def again(self, move: Move) -> None:
         """Plan an aborted move once more, behind the others."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             last = select(func.max(slot_move.c.number)).where(slot_move.c.job_id == move.job_id)
             number = 1 + connection.execute(last).scalar_one()
             planned = PlannedMove(move.source, move.target, move.slots, move.planned_rows)
@@ -281,12 +287,12 @@ class Journal:
 
     def cancel(self, number: int) -> None:
         """Moves of a job that nobody began are not made."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             planned = slot_move.update().where(slot_move.c.job_id == number, slot_move.c.state == "planned")
             connection.execute(planned.values(state="cancelled", step="cancelled", changed_at=self._clock()))
 
     def _change(self, move: Move, values: Mapping[str, Any]) -> None:
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             self._change_in(connection, move, values, slot_move.c.state.in_(OPEN_MOVES))
 
     @staticmethod
@@ -300,7 +306,7 @@ class Journal:
     def events(self, limit: int = 100) -> list[Event]:
         """The newest events, the oldest of them first."""
         query = select(event).order_by(event.c.id.desc()).limit(limit)
-        with self._catalog() as engine, reading(engine) as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).all()
         return [Event(row.at, row.job_id, row.move_id, row.what, row.detail) for row in reversed(rows)]
 
@@ -309,7 +315,7 @@ class Journal:
 
         Events, and jobs with their moves: such that have ended, and plans that nobody carried out.
         """
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             take_time(connection)
             old = (rebalance_job.c.state.not_in(OPEN_JOBS), rebalance_job.c.changed_at < before)
             rows = {
@@ -321,7 +327,7 @@ class Journal:
 
     def tell(self, what: str, detail: str) -> None:
         """Note an event that belongs to no job."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             self._note(connection, what, detail=detail)
 
     def _note(
@@ -341,7 +347,7 @@ class Journal:
 
     def add_shard(self, name: str, url: str) -> None:
         """Let a shard that owns nothing take part; raises Invalid if its name is taken."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             if connection.execute(select(shard_table).where(shard_table.c.name == name)).first():
                 raise Invalid(f"there is a shard {name} already")
             connection.execute(shard_table.insert(), {"name": name, "url": url})
@@ -349,7 +355,7 @@ class Journal:
 
     def remove_shard(self, name: str) -> None:
         """Forget a shard; raises Invalid if the map still names it, or if a rebalance does that has not ended."""
-        with self._catalog() as engine, writing(engine) as connection:
+        with self._writing() as connection:
             open_jobs = select(rebalance_job.c.id).where(rebalance_job.c.state.in_(OPEN_JOBS))
             named = or_(slot_move.c.source == name, slot_move.c.target == name)
             if row := connection.execute(select(slot_move).where(named, slot_move.c.job_id.in_(open_jobs))).first():

@@ -22,24 +22,24 @@ def lines_of_slots(
     connection: Connection, table: Table, columns: Sequence[Column[Any]], slots: Collection[int]
 ) -> list[str]:
     """Some columns of all rows of the slots, in no order."""
-    if connection.dialect.name == "postgresql":
-        return _read(connection, table, columns, "slot = ANY (CAST(:wanted AS int[]))", sorted(slots))
-    return _read(connection, table, columns, _AMONG.format("slot"), json.dumps(sorted(slots)))
+    return _read(connection, table, columns, *_among(connection, "slot", "int", slots))
 
 
 def lines_of_ids(connection: Connection, table: Table, ids: Collection[str], column: str = "id") -> list[str]:
     """All columns of the rows whose ``column`` is one of the ids (hexadecimal), in no order."""
+    return _read(connection, table, list(table.c), *_among(connection, column, "uuid", ids))
+
+
+def _among(connection: Connection, column: str, kind: str, values: Collection[Any]) -> tuple[str, Any]:
+    """A condition, by index, that a column is one of the values, and what it calls ``wanted``."""
     if connection.dialect.name == "postgresql":
-        return _read(connection, table, list(table.c), f"{column} = ANY (CAST(:wanted AS uuid[]))", sorted(ids))
-    return _read(connection, table, list(table.c), _AMONG.format(column), json.dumps(sorted(ids)))
-
-
-_AMONG = "{} IN (SELECT value FROM json_each(:wanted))"
+        by_index(connection)
+        return f"{column} = ANY (CAST(:wanted AS {kind}[]))", sorted(values)
+    return f"{column} IN (SELECT value FROM json_each(:wanted))", json.dumps(sorted(values))  # noqa: S608  # names of ours
 
 
 def _read(connection: Connection, table: Table, columns: Sequence[Column[Any]], where: str, wanted: Any) -> list[str]:
     if connection.dialect.name == "postgresql":
-        by_index(connection)
         line = f"concat_ws(chr(9), {', '.join(map(_shown, columns))})"
         query = f"SELECT string_agg({line}, chr(10)) FROM {table.name} WHERE {where}"  # noqa: S608  # names of ours
         found: str | None = connection.execute(text(query), {"wanted": wanted}).scalar()
@@ -125,11 +125,7 @@ def delete_ids(connection: Connection, table: Table, ids: Collection[str], colum
     """Delete the rows whose ``column`` is one of the ids; answers how many."""
     if not ids:
         return 0
-    if connection.dialect.name == "postgresql":
-        by_index(connection)
-        where, wanted = f"{column} = ANY (CAST(:wanted AS uuid[]))", sorted(ids)
-    else:
-        where, wanted = _AMONG.format(column), json.dumps(sorted(ids))  # type: ignore[assignment]
+    where, wanted = _among(connection, column, "uuid", ids)
     return connection.execute(text(f"DELETE FROM {table.name} WHERE {where}"), {"wanted": wanted}).rowcount  # noqa: S608  # names of ours
 
 

@@ -2,26 +2,31 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Engine, and_, select, update
 
+from fms.db.given import portions
 from fms.errors import Fatal
 from fms.model.route import SLOTS
 from fms.rebalance.ends import delete_rows, moving
-from fms.rebalance.journal import Move
 from fms.rebalance.state import ShardState
 from fms.shards.catalog import slot_map
 from fms.shards.engine import reading, writing
 from fms.shards.ownership import ACTIVE, FENCED, IMPORTING, MOVED, hold_alone, slot_owner
 
-_NOBODY = Move(
-    UUID(int=0), 0, 0, "", "", (), 0, "done", "done", 1, 0, None, 0, 0, 0, None, None, None, 0
-)  # fmt: skip
-
 CLEANED_AT_ONCE = 256
 """Slots."""
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a move has left in a shard: slots, and the token of its last mover."""
+
+    id: UUID
+    token: int
+    slots: Sequence[int]
 
 
 def clean(engine: Engine, in_hand: Collection[int]) -> int:
@@ -36,10 +41,9 @@ def clean(engine: Engine, in_hand: Collection[int]) -> int:
                 by_move[row.move_id, row.token, row.state].append(row.slot)
     deleted = 0
     for (move_id, token, state), slots in by_move.items():
-        for start in range(0, len(slots), CLEANED_AT_ONCE):
-            some = tuple(slots[start : start + CLEANED_AT_ONCE])
+        for some in portions(slots, CLEANED_AT_ONCE):
             # As its last mover: if the slot comes back meanwhile, a newer one refuses us.
-            deleted += delete_rows(engine, replace(_NOBODY, id=move_id, token=token, slots=some), state)
+            deleted += delete_rows(engine, _Left(move_id, token, some), state)
     return deleted
 
 

@@ -160,10 +160,9 @@ class Shards:
         rows = {slot: count for state in self.states() for slot, count in state.rows.items()}
         return plan(self.owners(), sorted(self.urls()), rows, drain)
 
-    def plan(self, drain: Collection[str] = (), options: Mapping[str, Any] = _NO_OPTIONS, *, keep: bool = True) -> Job:
-        """Make a draft and keep it, as a job that can be started; without ``keep`` its number is 0."""
-        made = self.draft(drain)
-        return self.journal.add(made, options) if keep else self.journal.shown(made)
+    def plan(self, drain: Collection[str] = (), options: Mapping[str, Any] = _NO_OPTIONS) -> Job:
+        """Make a draft and keep it, as a job that can be started."""
+        return self.journal.add(self.draft(drain), options)
 
     def carrier(self, pace: Pace, parallel: int = 1) -> Carrier:
         """What carries a job out, in this process."""

@@ -4,14 +4,15 @@ The same is done over and over: the first time all rows differ, while the slots 
 was written last. Two copies of a row are compared by their signatures, see ``Moving``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
+from fms.db.given import portions
 from fms.errors import Fatal
-from fms.rebalance.ends import copying
+from fms.rebalance.ends import copying, delete_some
 from fms.rebalance.journal import Move
 from fms.rebalance.lines import delete_ids, digest, id_of, lines_of_ids, lines_of_slots, write_lines
 from fms.rebalance.moved import MOVING, Child, Moving
@@ -73,15 +74,13 @@ class Syncing:
         return sum(len(found.changed) + len(found.gone) for found in differences)
 
     def _delete(self, of: Moving, ids: Sequence[str]) -> None:
-        for some in _portions(ids):
+        for some in portions(ids, COPIED_AT_ONCE):
             with copying(self._target, self._move) as connection:
-                for child in of.children:
-                    delete_ids(connection, child.table, some, child.parent)
-                delete_ids(connection, of.table, some)
+                delete_some(connection, of, some)
             self._progress(len(some))
 
     def _copy(self, of: Moving, ids: Sequence[str]) -> None:
-        for some in _portions(ids):
+        for some in portions(ids, COPIED_AT_ONCE):
             with reading(self._source) as connection:
                 lines = lines_of_ids(connection, of.table, some)
                 children = [_lines_of_children(connection, child, some) for child in of.children]
@@ -98,7 +97,7 @@ class Syncing:
         """Compare whole rows; raises Fatal if two that should be the same are not: then a signature does not hold."""
         for found in self.compare():
             changed = set(found.changed)
-            for some in _portions([key for key in map(id_of, found.lines) if key not in changed]):
+            for some in portions([key for key in map(id_of, found.lines) if key not in changed], COPIED_AT_ONCE):
                 if self._strays(found.of, some) and (strays := self._strays(found.of, some)):
                     table = found.of.table.name
                     raise Fatal(
@@ -122,10 +121,6 @@ def _difference(of: Moving, ours: Sequence[str], theirs: Sequence[str]) -> Diffe
     known = set(map(id_of, here))
     gone = sorted(key for key in map(id_of, there - here) if key not in known)
     return Difference(of, sorted(map(id_of, here - there)), gone, here)
-
-
-def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + COPIED_AT_ONCE] for start in range(0, len(ids), COPIED_AT_ONCE))
 
 
 def _lines_of_children(connection: Connection, child: Child, ids: Sequence[str]) -> list[str]:
