@@ -16,7 +16,7 @@ from fms.errors import Invalid, NotFound
 from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
 from fms.model.alert_file import read_alert_file
-from fms.model.evaluation import caught_up, evaluate, excluded_by, wanted
+from fms.model.evaluation import KnownFare, caught_up, evaluate, excluded_by, wanted
 from fms.model.fare import Fare
 from fms.model.ids import IdMint, parse_id
 from fms.model.money import format_amount
@@ -24,6 +24,13 @@ from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.user import User
 from fms.ports import KnownFares, Outcome, Question
+
+Check = Callable[[Alert], None]
+"""Is given an alert as it is under the lock, and raises if nothing is to be done."""
+
+
+def _any(_alert: Alert) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,29 @@ class Explanation:
         newest: the newest observation of its O&D, UTC ms.
         best: the fares it wants, cheapest first, at most five.
         excluded: criterion → number of known fares that fail it first.
+        holder: the fare that it told of, if it is believed still.
     """
 
     alert: Alert
     known: int
     newest: int | None
     best: Sequence[Fare]
+    excluded: Mapping[str, int]
+    holder: Fare | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known for an alert when it is made or changed.
+
+    Attributes:
+        known: number of believed fares of its O&D on its dates of departure.
+        best: the cheapest of them that it wants.
+        excluded: criterion → number of those that fail it first.
+    """
+
+    known: int
+    best: Fare | None
     excluded: Mapping[str, int]
 
 
@@ -152,29 +176,74 @@ class Alerts:
 
         return self._rewrite(alert.id, wish_of)
 
-    def pause(self, alert: Alert) -> Alert:
+    def replace(self, alert: Alert, document: Mapping[str, Any], check: Check = _any) -> Alert:
+        """Give an alert other content; fields of its market, its kind and ref need not be said, and cannot be changed.
+
+        ``check``: given the alert as it is under the lock, may raise.
+        """
+
+        def wish_of(now: Alert) -> AlertDocument:
+            check(now)
+            kept = {name: value for name, value in document_of(now).items() if name in ("ref", "kind", *MARKET_FIELDS)}
+            wish = parse_alert(kept | dict(document))
+            _check_edit("", now, wish, update=True)
+            return wish
+
+        return self._rewrite(alert.id, wish_of)
+
+    def pause(self, alert: Alert, check: Check = _any) -> Alert:
         """Make the alert invisible to match; it forgets its holder."""
 
         def edit(now: Alert) -> Alert:
+            check(now)
             return now if now.paused else replace(now, paused=True, state=_let_go(now.state))
 
         return self._rows.change(alert.id, edit, owed=False)
 
-    def resume(self, alert: Alert) -> Alert:
+    def resume(self, alert: Alert, check: Check = _any) -> Alert:
         """End a pause; reference and threshold stay, and what is already below is told."""
 
         def edit(now: Alert) -> Alert:
+            check(now)
             return replace(now, paused=False, edition=now.edition + 1) if now.paused else now
 
         return self._rows.change(alert.id, edit, resumed=True)
 
-    def snooze(self, alert: Alert, until: int | None) -> Alert:
+    def snooze(self, alert: Alert, until: int | None, check: Check = _any) -> Alert:
         """Hold the alert's tellings until a time (UTC ms); it goes on being judged."""
-        return self._rows.change(alert.id, lambda now: replace(now, snoozed_until=until), owed=False)
 
-    def delete(self, alert: Alert) -> None:
+        def edit(now: Alert) -> Alert:
+            check(now)
+            return replace(now, snoozed_until=until)
+
+        return self._rows.change(alert.id, edit, owed=False)
+
+    def delete(self, alert: Alert, check: Check = _any) -> None:
         """Delete the alert; what was not told yet is not told any more."""
-        self._rows.delete(alert.id)
+        self._rows.delete(alert.id, check)
+
+    def evaluate(self, alert: Alert) -> tuple[list[Message], Outlook]:
+        """Do the evaluation that is owed to one alert, and look at the fares of its dates as that did."""
+        seen: list[Outlook] = []
+
+        def judge(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
+            [(now, resumed)] = owed
+            known, newest = self._on_its_dates(now)
+            seen.append(outlook(now, known, newest))
+            state, firing = evaluate(now, known, newest, resume=resumed)
+            return [Outcome(now, state, [firing] if firing else [])]
+
+        messages = self._rows.evaluate(alert.id, judge, self._catch_up_ms)
+        return messages, seen[-1] if seen else self.outlook(alert)
+
+    def outlook(self, alert: Alert) -> Outlook:
+        """The fares of an alert's dates as they are known now."""
+        return outlook(alert, *self._on_its_dates(alert))
+
+    def _on_its_dates(self, alert: Alert) -> tuple[Sequence[KnownFare], int | None]:
+        want = alert.criteria
+        [known] = self._fares.known([Question(want.od, want.depart_from, want.depart_to)])
+        return known.fares, self._fares.newest([want.od]).get(want.od)
 
     def evaluate_owed(self) -> list[Message]:
         """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
@@ -184,11 +253,15 @@ class Alerts:
         """The same, some at a time: each list is committed when it comes."""
         return self._rows.evaluate_owed(self._judge, catch_up_ms=self._catch_up_ms)
 
-    def catch_up(self, confirm: Callable[[], None] = lambda: None) -> Iterator[list[Message]]:
+    def catch_up(
+        self, confirm: Callable[[], None] = lambda: None, *, whenever: bool = False
+    ) -> Iterator[list[Message]]:
         """Look for changes that passed alerts by while they were evaluated; as ``evaluations``.
 
-        ``confirm``: asked after the price book was read; raises Transient unless all changes are matched by now that
-        the book has, of the alerts' routes.
+        Args:
+            confirm: asked after the price book was read; raises Transient unless all changes are matched by now that
+                the book has, of the alerts' routes.
+            whenever: also where the time to look has not come.
         """
 
         def look(alerts: Sequence[Alert]) -> list[Outcome]:
@@ -196,7 +269,7 @@ class Alerts:
             confirm()
             return outcomes
 
-        return self._rows.catch_up(look)
+        return self._rows.catch_up(look, whenever=whenever)
 
     def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
         alerts = [alert for alert, _ in owed]
@@ -225,7 +298,8 @@ class Alerts:
         newest = self._fares.newest([od]).get(od)
         fares = wanted(alert, known.fares, newest or 0)
         excluded = excluded_by(alert, known.fares)
-        return Explanation(alert, len(known.fares), newest, [one.fare for one in fares[:5]], excluded)
+        holder = next((one.fare for one in known.fares if one.series == alert.state.holder), None)
+        return Explanation(alert, len(known.fares), newest, [one.fare for one in fares[:5]], excluded, holder)
 
     def explain_fare(self, alert: Alert, fare: Fare) -> Unmet | None:
         """The verdict on one fare, and on its price: None if it would fire the alert as it is now."""
@@ -242,6 +316,12 @@ class Alerts:
         if fare.observed_at < alert.state.armed_since:
             return Unmet("observed_at", "seen before the alert was armed")
         return None
+
+
+def outlook(alert: Alert, known: Sequence[KnownFare], newest: int | None) -> Outlook:
+    """What known fares mean for an alert; ``newest``: the newest observation of its O&D, UTC ms."""
+    fares = wanted(alert, known, newest or 0)
+    return Outlook(len(known), fares[0].fare if fares else None, excluded_by(alert, known))
 
 
 def _check_edit(place: str, before: Alert, wish: AlertDocument, *, update: bool) -> None:

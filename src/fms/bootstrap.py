@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +11,9 @@ from uuid import uuid4
 
 from fms.alerts import Alerts
 from fms.channels.console import Console
+from fms.db.accounts import AccountRows
 from fms.db.alerts import AlertRows
+from fms.db.closing import Closing
 from fms.db.leases import Lease
 from fms.db.matching import SqlAlertLedger
 from fms.db.notifications import SqlNotifications
@@ -20,7 +23,7 @@ from fms.errors import Fatal
 from fms.model.clock import Clock, system_clock
 from fms.model.document import Reject
 from fms.model.ids import IdMint
-from fms.ports import Channel
+from fms.ports import Channel, Known, KnownFares, Question
 from fms.pricebook.book import Book
 from fms.pricebook.sqlite import SqlitePageStore
 from fms.runlock import exclusive
@@ -33,6 +36,7 @@ from fms.stages.match import Match, nobody_else
 from fms.stages.notify import Notify
 
 if TYPE_CHECKING:
+    from fms.accounts.service import Accounts
     from fms.pricebook.redis import RedisPageStore
     from fms.queues.rabbitmq import Consuming, RabbitMQ
     from fms.queues.topology import QueueRules
@@ -53,19 +57,24 @@ class Site:
         pages: the price book's store; ``book`` reads it.
         alerts, users, notifications: what the shards keep.
         reports: what workers say of themselves.
+
+    Args:
+        settings: how it is opened.
+        clock: UTC ms.
+        served: threads share it, and others may match while it evaluates alerts.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock = system_clock, *, served: bool = False) -> None:
         self.settings = settings
         self.clock = clock
         self.mint = IdMint(clock)
         self.router = open_router(settings.data, settings.shards, settings.catalog(), self._relieve)
         self.pages = _open_pages(settings)
-        self.book = Book(self.pages)
+        self.book: KnownFares = _BookPerThread(settings) if served else Book(self.pages)
         self.alert_rows = AlertRows(self.router, self.mint, clock)
         self.users = Users(self.router, self.mint, clock)
         self.notifications = SqlNotifications(self.router)
-        catch_up = None if settings.broker_url is None else CATCH_UP_MS
+        catch_up = None if settings.broker_url is None and not served else CATCH_UP_MS
         self.alerts = Alerts(self.alert_rows, self.users, self.book, self.mint, catch_up)
         self.reports = Reports(lambda: opened(catalog_place(settings.data, settings.catalog())))
 
@@ -112,6 +121,15 @@ class Site:
         with exclusive(self.settings.data / "run.lock"):
             yield
 
+    def accounts(self) -> "Accounts":
+        """Who people are to this site."""
+        from fms.accounts.passwords import Passwords
+        from fms.accounts.service import Accounts
+
+        rows = AccountRows(self.router, self.mint, self.clock)
+        passwords = Passwords(fast=self.settings.fast_passwords)
+        return Accounts(rows, Closing(self.router), passwords, self.clock, self.settings.refresh_days)
+
     def shards(self) -> "Shards":
         """The shards, and the rebalances between them; to be closed."""
         return _shards_of(self.settings, self.clock)
@@ -131,6 +149,28 @@ class Site:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+class _BookPerThread:
+    """The price book for threads that ask at once: each has a connection of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._mine = threading.local()
+
+    def known(self, questions: Sequence[Question]) -> list[Known]:
+        """See ``KnownFares``."""
+        return self._book().known(questions)
+
+    def newest(self, ods: Sequence[str]) -> dict[str, int]:
+        """See ``KnownFares``."""
+        return self._book().newest(ods)
+
+    def _book(self) -> Book:
+        if not hasattr(self._mine, "book"):
+            self._mine.book = Book(_open_pages(self._settings))
+        found: Book = self._mine.book
+        return found
 
 
 def _shards_of(settings: Settings, clock: Clock) -> "Shards":

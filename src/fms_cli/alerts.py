@@ -74,7 +74,7 @@ def list_(
 ) -> None:
     """List alerts, by id."""
     from fms.bootstrap import open_site
-    from fms_cli.documents import alert_document
+    from fms.model.shown import alert_document
 
     one_of(state, STATES, "--state")
     with open_site(data) as site:
@@ -101,7 +101,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 def show(alert: Name, user: Whose = None, data: Data = None, as_json: Json = False) -> None:
     """Show one alert with everything it knows."""
     from fms.bootstrap import open_site
-    from fms_cli.documents import alert_document
+    from fms.model.shown import alert_document
 
     with open_site(data) as site:
         document = alert_document(site.alerts.find(alert, user), site.clock())

@@ -22,6 +22,7 @@ from fms_cli import (
     prices,
     queues,
     run,
+    serve,
     shard,
     stages,
     users,
@@ -55,6 +56,7 @@ app.command("ingest")(stages.ingest)
 app.command("diff")(stages.diff)
 app.command("match")(stages.match)
 app.command("notify")(stages.notify)
+app.command("serve")(serve.serve)
 app.add_typer(worker.app, name="worker")
 app.add_typer(queues.app, name="queues")
 app.add_typer(alerts.app, name="alerts")

@@ -90,7 +90,7 @@ def maintain(data: Data = None, as_json: Json = False) -> None:
         newest = site.pages.newest()
         dropped = drop_past_months(site.router, site.settings, newest)
         made = prepare(site.router, date_of(utc_day(site.clock())))
-        deleted = delete_old(site.router, site.settings, newest)
+        deleted = delete_old(site.router, site.settings, newest, site.clock())
         deleted["page"] = drop_departed(site.pages, newest)
         deleted |= _tidy_shards(site)
         if site.settings.broker_url is not None:

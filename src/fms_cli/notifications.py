@@ -25,7 +25,7 @@ def list_(
 ) -> None:
     """List notifications of every status, by time of observation and ref."""
     from fms.bootstrap import open_site
-    from fms_cli.documents import notification_document
+    from fms.model.shown import notification_document
 
     one_of(status, STATUSES, "--status")
     with open_site(data) as site:

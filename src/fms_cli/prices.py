@@ -29,8 +29,8 @@ def show(
     from fms.bootstrap import open_site
     from fms.model.clock import parse_date
     from fms.model.route import od_of
+    from fms.model.shown import price_document
     from fms.ports import Question
-    from fms_cli.documents import price_document
 
     od = od_of(airport(origin), airport(destination))
     departure: date = parse_date(day)

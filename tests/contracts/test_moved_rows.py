@@ -368,7 +368,7 @@ def test_the_signature_of_a_row_changes_whenever_it_does(watched: Home, tmp_path
         lease(town)
         catch_up(town)
         settings = load_settings(tmp_path)
-        assert sum(maintain(router, settings, MONDAY + 4000 * DAY_MS).values()) > 0
+        assert sum(maintain(router, settings, MONDAY + 4000 * DAY_MS, MONDAY + 4000 * DAY_MS).values()) > 0
         assert drop_past_months(router, settings, MONDAY + 4000 * DAY_MS) > 0
     states = seen(watched)
     assert states.keys() == WATCHED.keys()

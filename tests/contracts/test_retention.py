@@ -75,7 +75,7 @@ def test_what_is_old_is_deleted_and_nothing_else(shard: Shard, router: Router, s
             [message] = write_firings(connection, [firing], MINT, evaluated=False)
             mark = tables.outbox.update().where(tables.outbox.c.id == message.notification_id)
             connection.execute(mark.values(handed_over=handed_over))
-    deleted = maintain(router, settings, MONDAY + 41 * DAY_MS)
+    deleted = maintain(router, settings, MONDAY + 41 * DAY_MS, MONDAY + 41 * DAY_MS)
     assert deleted == dict.fromkeys(deleted, 0) | {"outbox": 1}
     with reading(shard.engine) as connection:
         kept = connection.execute(select(tables.outbox.c.observed_at).order_by(tables.outbox.c.observed_at)).scalars()
@@ -120,9 +120,9 @@ def test_windows_go_with_their_alerts(shard: Shard, router: Router, settings: Se
     )
     add(shard, stays, expired)
     add(shard, gone, of_another=True)
-    deleted = maintain(router, settings, MONDAY)
+    deleted = maintain(router, settings, MONDAY, MONDAY)
     assert (deleted["alert"], deleted["alert_window"]) == (0, 1)
-    deleted = maintain(router, settings, MONDAY + 100 * DAY_MS)
+    deleted = maintain(router, settings, MONDAY + 100 * DAY_MS, MONDAY + 100 * DAY_MS)
     assert (deleted["alert"], deleted["alert_window"]) == (1, 2)
     with reading(shard.engine) as connection:
         assert set(connection.execute(select(tables.alert_window.c.alert_id)).scalars()) == {stays.id}

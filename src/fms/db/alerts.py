@@ -105,11 +105,14 @@ class AlertRows:
 
         return self._router.write(slot_of_id(alert_id), rewrite)
 
-    def delete(self, alert_id: UUID) -> None:
-        """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more."""
+    def delete(self, alert_id: UUID, check: Callable[[Alert], None] = lambda _: None) -> None:
+        """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more.
+
+        ``check``: given the alert as it is now, may raise.
+        """
 
         def remove(connection: Connection) -> None:
-            _locked(connection, alert_id)
+            check(alert_of(_locked(connection, alert_id)))
             _drop_windows(connection, alert_id)
             connection.execute(delete(alert).where(alert.c.id == alert_id))
 
@@ -133,9 +136,20 @@ class AlertRows:
             owed, lambda connection, some: self._evaluate_some(connection, some, judge, catch_up_ms)
         )
 
-    def catch_up(self, look: Look) -> Iterator[list[Message]]:
-        """Look again at alerts that nothing has moved since their evaluation; as ``evaluate_owed``."""
-        due = alert.c.catch_up_at <= self._clock()
+    def evaluate(self, alert_id: UUID, judge: Judge, catch_up_ms: int | None) -> list[Message]:
+        """Do the evaluation of one alert, if it is owed and nobody else is at it; see ``evaluate_owed``."""
+
+        def work(connection: Connection) -> list[Message]:
+            return self._evaluate_some(connection, [alert_id], judge, catch_up_ms)
+
+        return self._router.write(slot_of_id(alert_id), work)
+
+    def catch_up(self, look: Look, *, whenever: bool = False) -> Iterator[list[Message]]:
+        """Look again at alerts that nothing has moved since their evaluation; as ``evaluate_owed``.
+
+        ``whenever``: also at those whose time has not come.
+        """
+        due = alert.c.catch_up_at.is_not(None) if whenever else alert.c.catch_up_at <= self._clock()
         yield from self._in_portions(due, lambda connection, some: self._look_at_some(connection, some, look))
 
     def _in_portions(

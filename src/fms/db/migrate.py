@@ -23,7 +23,7 @@ class History(StrEnum):
     SHARD = "shard"
 
 
-HEADS = {History.CATALOG: "c0003", History.SHARD: "s0004"}
+HEADS = {History.CATALOG: "c0003", History.SHARD: "s0005"}
 """The newest revision of each history, so that a database that is up to date costs one query at start."""
 
 SCHEMA_LOCK = 0x666D_7302

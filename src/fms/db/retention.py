@@ -6,9 +6,19 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Table, and_, delete, exists
 
 from fms.db.partitions import drop_partitions
-from fms.db.tables import alert, alert_window, notification, outbox, push, user_account
+from fms.db.tables import (
+    alert,
+    alert_window,
+    device,
+    idempotency_key,
+    notification,
+    outbox,
+    push,
+    session,
+    user_account,
+)
 from fms.model.alert import month_of
-from fms.model.clock import DAY_MS, date_of
+from fms.model.clock import DAY_MS, HOUR_MS, date_of
 from fms.model.notification import OPEN
 from fms.settings import Settings
 from fms.shards.catalog import event, rebalance_job, slot_map, slot_move, worker_report
@@ -28,11 +38,13 @@ class Retention:
         table: of a shard, or of the catalog.
         rule: in words.
         old: given the newest time known (UTC ms) and the settings, which rows go; None: none of them by this.
+        by_clock: the time given is the clock's: the rows are of what people did, not of what was observed.
     """
 
     table: Table
     rule: str
     old: Which | None = None
+    by_clock: bool = False
 
 
 def _told_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
@@ -57,13 +69,28 @@ def _orphaned(_now: int, _settings: Settings) -> ColumnElement[bool]:
     return ~exists().where(alert.c.id == alert_window.c.alert_id)
 
 
+def _ended_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
+    return session.c.expires_at < now - settings.keep_sessions_days * DAY_MS
+
+
+def _retired_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
+    return device.c.retired_at < now - settings.keep_sessions_days * DAY_MS
+
+
+def _repeatable_no_more(now: int, settings: Settings) -> ColumnElement[bool]:
+    return idempotency_key.c.created_at < now - settings.keep_idempotency_keys_hours * HOUR_MS
+
+
 RETENTIONS = (
     Retention(alert, "keep_expired_alerts_days after the last departure wanted", _expired_long_ago),
     Retention(alert_window, "as long as its alert, and in PostgreSQL as its month: see drop_past_months", _orphaned),
     Retention(outbox, "keep_outbox_days after the observation, once handed over", _handed_over_long_ago),
     Retention(notification, "keep_notifications_days after the observation, once its fate is decided", _told_long_ago),
     Retention(push, "keep_outbox_days after it was told", _pushed_long_ago),
-    Retention(user_account, "for ever"),
+    Retention(user_account, "until its user deletes it: see Closing"),
+    Retention(session, "keep_sessions_days after its last token has expired", _ended_long_ago, by_clock=True),
+    Retention(device, "keep_sessions_days after it was retired", _retired_long_ago, by_clock=True),
+    Retention(idempotency_key, "keep_idempotency_keys_hours", _repeatable_no_more, by_clock=True),
     Retention(slot_owner, "for ever: one row per slot"),
     Retention(slot_pass, "never a row that is committed"),
     Retention(shard_table, "for ever"),
@@ -76,10 +103,14 @@ RETENTIONS = (
 """In the order in which they are applied."""
 
 
-def maintain(router: Router, settings: Settings, now: int) -> dict[str, int]:
+def maintain(router: Router, settings: Settings, now: int, clock: int) -> dict[str, int]:
     """Delete what is old; answers table → rows deleted.
 
-    ``now``, in UTC ms, is the newest time that the site knows, not the clock's: a replay of last year keeps its rows.
+    Args:
+        router: the shards.
+        settings: how long what is kept.
+        now: the newest time that the site knows, UTC ms, not the clock's: a replay of last year keeps its rows.
+        clock: what the clock says, UTC ms, for what people did.
     """
     deleted = {retention.table.name: 0 for retention in RETENTIONS if retention.old}
     for shard in router.all():
@@ -88,7 +119,8 @@ def maintain(router: Router, settings: Settings, now: int) -> dict[str, int]:
             for retention in RETENTIONS:
                 if retention.old:
                     here = is_owned(retention.table, WRITABLE)
-                    rows = delete(retention.table).where(retention.old(now, settings), here)
+                    at = clock if retention.by_clock else now
+                    rows = delete(retention.table).where(retention.old(at, settings), here)
                     deleted[retention.table.name] += connection.execute(rows).rowcount
     return deleted
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from fms.shards.ownership import SHARD
@@ -44,6 +45,66 @@ user_account = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("leased_by", Text),  # the worker that is telling this user
     Column("leased_until", BigInteger),
+    Column("password", Text),  # its hash; none: nobody can log in
+    Column("role", Text, nullable=False, server_default=text("'user'")),
+    Column("token_version", BigInteger, nullable=False, server_default=text("1")),  # tokens of another one are refused
+    Column("channels", Text),  # "push,mail"; none: all
+    Column("closed_at", BigInteger),  # being deleted with all that it has
+    Index(None, "slot"),
+)
+
+session = Table(
+    "session",
+    SHARD,
+    # One login, and all tokens that came of it: a refresh token names the generation after which it was given out.
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("agent", Text, nullable=False),  # what the client calls itself
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "slot"),
+    Index("ix_session_user", "user_id"),
+)
+
+device = Table(
+    "device",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("token", Text, nullable=False),  # encrypted: whoever knows it can push to the device
+    Column("token_hash", Text, nullable=False),  # of provider and token
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),  # active, unproved, retired
+    Column("registered_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),  # when its client last said that it is there
+    Column("retired_at", BigInteger),
+    Column("retired_why", Text),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "slot"),
+    Index("ix_device_user", "user_id"),
+    Index("ix_device_token", "token_hash"),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    SHARD,
+    Column("id", Uuid, primary_key=True),
+    Column("slot", SmallInteger, nullable=False),  # of the alert that was made with it
+    Column("user_id", Uuid, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request", Text, nullable=False),  # a hash of what was asked for
+    Column("alert_id", Uuid, nullable=False),
+    Column("answer", Text),  # the first answer, JSON; none: it was never finished
+    Column("created_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "key", "slot"),
     Index(None, "slot"),
 )
 
@@ -177,6 +238,7 @@ notification = Table(
     Column("told_series", BigInteger),
     Column("told", Text),  # JSON of the fare that was shown; its observed_at is when it was last seen
     Column("version", BigInteger, nullable=False),
+    Column("read_at", BigInteger),  # when its user said to have read it
     Index(None, "slot"),
     Index("ix_notification_user", "user_id", "alert_id"),
     Index("ix_notification_status", "status", "user_id"),

@@ -45,7 +45,7 @@ class Users:
 
         def insert(connection: Connection) -> User | None:
             made = User(self._mint.new(slot), email)
-            row = {name: getattr(made, name) for name in _FIELDS} | {"slot": slot, "created_at": self._clock()}
+            row = user_values(made) | {"slot": slot, "created_at": self._clock()}
             # Somebody may have been quicker, and may only now be committing: then theirs is read.
             insert_rows(connection, user_account, [row], "ON CONFLICT (email) DO NOTHING")
             return _by_email(connection, email)
@@ -57,7 +57,7 @@ class Users:
     def change(self, user: User) -> None:
         """Write a user's preferences."""
         # The row's own version is raised: of two who began with one user each write must be known from the other.
-        row = {name: getattr(user, name) for name in _FIELDS} | {"version": user_account.c.version + 1}
+        row = user_values(user) | {"version": user_account.c.version + 1}
         update = user_account.update().where(user_account.c.id == user.id).values(row)
         self._router.write(slot_of_id(user.id), lambda connection: connection.execute(update))
 
@@ -69,7 +69,14 @@ def _by_email(connection: Connection, email: str) -> User | None:
 
 def user_of(row: Row[Any]) -> User:
     """The user of a row."""
-    return User(**{name: getattr(row, name) for name in _FIELDS})
+    channels = None if row.channels is None else tuple(row.channels.split(",")) if row.channels else ()
+    return User(channels=channels, **{name: getattr(row, name) for name in _FIELDS})
+
+
+def user_values(user: User) -> dict[str, Any]:
+    """The columns of a user's preferences, the id among them."""
+    channels = None if user.channels is None else ",".join(user.channels)
+    return {name: getattr(user, name) for name in _FIELDS} | {"channels": channels}
 
 
 def user_by_id(connection: Connection, user_id: UUID) -> User | None:

@@ -10,9 +10,14 @@ from fms.model.alert_document import AlertDocument, parse_alert
 def read_alert_file(path: Path) -> list[tuple[str, AlertDocument]]:
     """The alerts of a file, each with its place (``file: line 3``). Raises Invalid with place and field."""
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        return read_alert_lines(str(path), path.read_bytes())
     except OSError as error:
         raise Invalid(f"{path}: {error.strerror}") from None
+
+
+def read_alert_lines(path: str, content: bytes) -> list[tuple[str, AlertDocument]]:
+    """The alerts of a file's content; see ``read_alert_file``."""
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     places = [(f"{path}: line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
     return checked([(place, _object(place, line)) for place, line in places])
 

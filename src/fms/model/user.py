@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fms.errors import Invalid
 
+CHANNELS = ("push", "mail", "webhook", "console")
+"""How a user may hear, apart from the inbox, which has everything."""
+
 
 @dataclass(frozen=True)
 class User:
@@ -17,6 +20,7 @@ class User:
         quiet_from, quiet_to: local minutes after midnight between which nothing is delivered; both or none.
         daily_cap: pushes in a local day; None: no cap.
         snoozed_until: nothing is delivered before, UTC ms.
+        channels: how the user wants to hear, of ``CHANNELS``; None: by all of them.
     """
 
     id: UUID
@@ -27,6 +31,7 @@ class User:
     daily_cap: int | None = None
     snoozed_until: int | None = None
     version: int = 1
+    channels: tuple[str, ...] | None = None
 
 
 def parse_email(text: str) -> str:

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Table
 
-from fms.db.tables import alert, alert_window, notification, outbox, push, user_account
+from fms.db.tables import (
+    alert,
+    alert_window,
+    device,
+    idempotency_key,
+    notification,
+    outbox,
+    push,
+    session,
+    user_account,
+)
 
 
 @dataclass(frozen=True)
@@ -54,5 +64,8 @@ MOVING: Sequence[Moving] = (
     Moving(outbox, ("revision", "handed_over")),
     Moving(notification, ("version",)),
     Moving(push),
+    Moving(session, ("version",)),
+    Moving(device, ("version",)),
+    Moving(idempotency_key, ("version",)),
 )
 """In the order in which they are copied."""

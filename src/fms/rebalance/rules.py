@@ -13,7 +13,17 @@ from uuid import UUID
 from sqlalchemy import Row, Table
 
 from fms.db.rows import alert_of, window_rows
-from fms.db.tables import alert, alert_window, notification, outbox, push, user_account
+from fms.db.tables import (
+    alert,
+    alert_window,
+    device,
+    idempotency_key,
+    notification,
+    outbox,
+    push,
+    session,
+    user_account,
+)
 from fms.errors import FmsError
 from fms.model.ids import slot_of_id
 from fms.model.route import slot_of_od, slot_of_user
@@ -54,6 +64,18 @@ _NAMED: Mapping[Table, Sequence[Named]] = {
     outbox: [("its alert", lambda row: slot_of_id(row.alert_id))],
     notification: [("its user", lambda row: slot_of_id(row.user_id))],
     push: [("its user", lambda row: slot_of_id(row.user_id))],
+    session: [
+        ("its user", lambda row: slot_of_id(row.user_id)),
+        ("its id", lambda row: slot_of_id(row.id)),
+    ],
+    device: [
+        ("its user", lambda row: slot_of_id(row.user_id)),
+        ("its id", lambda row: slot_of_id(row.id)),
+    ],
+    idempotency_key: [
+        ("its alert", lambda row: slot_of_id(row.alert_id)),
+        ("its id", lambda row: slot_of_id(row.id)),
+    ],
 }
 """By what a row's slot can be told, and how."""
 

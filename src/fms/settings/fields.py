@@ -13,6 +13,9 @@ from fms.model.batch import BATCH_ROWS
 from fms.model.rules import SourceRule, SourceRules
 from fms.settings.urls import fault_of
 
+LEAST_KEY = 32
+"""Characters of a secret key."""
+
 URL_SCHEMES = {
     "broker_url": ("amqp", "amqps"),
     "catalog_url": ("postgresql", "postgres", "postgresql+psycopg2", "sqlite"),
@@ -99,6 +102,49 @@ class Settings(BaseSettings):
     move_lease_seconds: float = Field(
         5.0, gt=0, le=3_600, description="How long a move of slots waits for its mover; then another takes it up."
     )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs the tokens of the API and encrypts those of devices; 32 characters or more. Older ones,"
+        " which are still accepted, may follow, separated by commas. Default: made when fms serve first starts, in a"
+        " file of the data directory.",
+    )
+    access_minutes: int = Field(15, ge=1, le=1_440, description="How long an access token of the API is valid.")
+    refresh_days: int = Field(30, ge=1, le=365, description="How long a login lasts that nobody uses.")
+    registration: Literal["open", "closed"] = Field(
+        "open", description="Whether anybody may register; else accounts are made with fms users add."
+    )
+    fast_passwords: bool = Field(
+        False, description="Hash passwords in a way that is too quick to be safe, for tests; only on the loopback."
+    )
+    alerts_per_user: int = Field(1_000, ge=1, le=1_000_000, description="Alerts that a user of the API may have.")
+    devices_per_user: int = Field(16, ge=1, le=1_000, description="Devices that a user of the API may have.")
+    rate_limit: str = Field("600/minute", description="Requests of one user of the API, or of an address without one.")
+    login_rate_limit: str = Field(
+        "20/minute", description="Attempts to log in or to register, of one address and for one account."
+    )
+    body_limit_kb: int = Field(
+        32, ge=1, le=10_240, description="Size of a request's body; an import may have 32 times."
+    )
+    require_if_match: bool = Field(
+        False, description="Whether a change of an alert must say by If-Match of which version it is."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="Load balancers in front of the API, whose word for a client's address is taken."
+    )
+    cors_origins: str = Field(
+        "", description="Origins, separated by commas, whose pages may ask the API from a browser; empty: none."
+    )
+    serve_host: str = Field("127.0.0.1", description="Where fms serve listens.")
+    serve_port: int = Field(8000, ge=0, le=65_535, description="The port there; 0: any.")
+    serve_processes: int = Field(1, ge=1, le=64, description="Processes of fms serve.")
+    serve_threads: int = Field(8, ge=1, le=64, description="Requests that each of them answers at a time.")
+    request_seconds: int = Field(15, ge=1, le=600, description="How long a client may take to send a request.")
+    unready_seconds: float = Field(
+        2.0, ge=0, le=60, description="How long fms serve goes on after a SIGTERM while /readyz says that it will end."
+    )
+    metrics_key: SecretStr | None = Field(
+        None, description="Bearer token with which /metrics of the API may be read from other machines."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Form of the log lines of workers.")
     metrics_host: str = Field("127.0.0.1", description="Where workers answer /livez, /readyz and /metrics.")
     metrics_port: int | None = Field(
@@ -125,6 +171,12 @@ class Settings(BaseSettings):
     keep_events_days: int = Field(
         400, ge=2, description="Days that fms db maintain keeps what is written of rebalances that have ended."
     )
+    keep_sessions_days: int = Field(
+        30, ge=1, description="Days after its end that fms db maintain deletes a login, and a device that was retired."
+    )
+    keep_idempotency_keys_hours: int = Field(
+        48, ge=24, description="Hours for which a repeated Idempotency-Key is given its first answer."
+    )
     keep_dead_letters_days: int = Field(
         30, ge=1, description="Days after which fms db maintain throws a dead letter or a rejected document away."
     )
@@ -140,6 +192,14 @@ class Settings(BaseSettings):
         if fault is not None:
             raise PydanticCustomError("url", "{fault}", {"fault": fault})
         return value if text else None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = value.get_secret_value().split(",") if value else []
+        if any(len(key.strip()) < LEAST_KEY for key in keys):
+            raise PydanticCustomError("key", "{least} characters or more wanted", {"least": LEAST_KEY})
+        return value
 
     @classmethod
     def settings_customise_sources(

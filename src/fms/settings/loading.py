@@ -61,7 +61,8 @@ def _origin(origins: Mapping[Name, str], name: Name) -> str | None:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
-        return masked(value.get_secret_value())
+        text = value.get_secret_value()
+        return masked(text) if "://" in text else "***"
     return str(value) if isinstance(value, Path) else value
 
 

@@ -66,9 +66,9 @@ class MemoryAlertRows:
             self._shard.owed[alert_id] = Owed(self._clock(), resumed)
         return edited
 
-    def delete(self, alert_id: UUID) -> None:
-        """Delete an alert; raises NotFound. Its rows in outbox and inbox stay, and are not told any more."""
-        self.get(alert_id)
+    def delete(self, alert_id: UUID, check: Callable[[Alert], None] = lambda _: None) -> None:
+        """Delete an alert; see ``AlertRows``."""
+        check(self.get(alert_id))
         del self._shard.alerts[alert_id]
         self._shard.owed.pop(alert_id, None)
         self._shard.catch_up_at.pop(alert_id, None)
@@ -83,10 +83,16 @@ class MemoryAlertRows:
             ids.sort(key=lambda key: (self._shard.alerts[key].criteria.od, key))
             yield self._evaluate_some(ids, judge, catch_up_ms)
 
-    def catch_up(self, look: "Look") -> Iterator[list[Message]]:
+    def evaluate(self, alert_id: UUID, judge: "Judge", catch_up_ms: int | None) -> list[Message]:
+        """Do the evaluation of one alert, if it is owed; see ``AlertRows``."""
+        if alert_id not in self._shard.owed or alert_id in self._shard.evaluating:
+            return []
+        return self._evaluate_some([alert_id], judge, catch_up_ms)
+
+    def catch_up(self, look: "Look", *, whenever: bool = False) -> Iterator[list[Message]]:
         """Look again at alerts that nothing has moved since their evaluation; see ``AlertRows``."""
         now = self._clock()
-        due = sorted(key for key, at in self._shard.catch_up_at.items() if at <= now)
+        due = sorted(key for key, at in self._shard.catch_up_at.items() if whenever or at <= now)
         if due:
             found = look([self._shard.alerts[key] for key in due])
             outcomes = [one for one in found if self._shard.alerts.get(one.alert.id) == one.alert]

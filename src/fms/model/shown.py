@@ -1,4 +1,4 @@
-"""Alerts, notifications and fares as the objects that lists print. Their keys are a contract: add, never rename."""
+"""Alerts, notifications and fares as objects of lists and answers. Their keys are a contract: add, never rename."""
 
 from typing import Any
 

@@ -1,0 +1,1 @@
+"""Who people are to fms: passwords, logins, devices, and the keys behind them."""

@@ -1,0 +1,296 @@
+"""Alerts: make, list, read, change and delete them, and ask why one does not fire."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from flask import Response, jsonify, request
+
+from fms.alerts import Outlook
+from fms.db.creation import Key, Repeat
+from fms.db.listing import SORTS, Filter
+from fms.errors import Invalid, NotFound, Transient
+from fms.model.alert import Alert
+from fms.model.alert_document import parse_alert
+from fms.model.clock import DAY_MS, date_of, format_instant, parse_instant
+from fms.model.ids import parse_id
+from fms.model.route import slot_of_od
+from fms.model.shown import price_document
+from fms.verdicts import in_one_line
+from fms.web.alert_answers import alert_answer, made_answer, made_document
+from fms.web.alert_schemas import (
+    AlertEdit,
+    AlertIn,
+    AlertOut,
+    AlertPageOut,
+    AlertQuery,
+    ExplanationOut,
+    MadeOut,
+    SnoozeIn,
+)
+from fms.web.cursors import cursor_of, link_next, place_of, unknown_cursor
+from fms.web.parts import identity, me, parts
+from fms.web.preconditions import if_match
+from fms.web.problems import Fault, Problem, invalid
+from fms.web.routes import IDEMPOTENCY_KEY, IF_MATCH, Routes
+
+CHANGED = ("changed", "version-wanted")
+
+routes = Routes("alerts", "/api/alerts", "What you want to be told of.")
+
+
+def mine(text: str) -> Alert:
+    """The alert of an id, if it is the asker's; raises NotFound as for one that is not there."""
+    try:
+        found = parts().site.alert_rows.get(parse_id(text))
+    except Invalid:
+        raise NotFound(f"no alert {text}") from None
+    if found.user_id != me().id:
+        raise NotFound(f"no alert {text}")
+    return found
+
+
+@routes.view(
+    "POST",
+    "",
+    answer=MadeOut,
+    status=201,
+    body=AlertIn,
+    problems=("conflict", "key-reused", "limit"),
+    headers=(IDEMPOTENCY_KEY,),
+)
+def create(body: dict[str, Any]) -> Response:
+    """Make an alert. With an Idempotency-Key the request may be sent again: it makes one alert, and has one answer."""
+    key = _idempotency_key(body)
+    made = _made(body)
+    census = parts().creation.census(me().id, made.ref, key)
+    if census.repeat:
+        return _again(census.repeat, key)
+    if census.same_ref:
+        raise _same_ref(made.ref, census.same_ref)
+    if census.alerts >= (most := parts().site.settings.alerts_per_user):
+        raise Problem("limit", f"you have {census.alerts} alerts, and {most} are allowed: delete some first")
+    before = parts().creation.add(made, key)
+    if isinstance(before, UUID):
+        raise _same_ref(made.ref, before)
+    if before:
+        return _again(before, key)
+    return _first_answer(made.id, key)
+
+
+def _made(body: Mapping[str, Any]) -> Alert:
+    # Whoever gives no ref knows the alert by its id.
+    ref = body.get("ref")
+    wish = parse_alert({**body, "ref": ref or "its id"})
+    _check_dates(wish.criteria.depart_to)
+    alert_id = parts().site.mint.new(slot_of_od(wish.criteria.od))
+    return Alert(
+        alert_id, me().id, me().email, wish.ref if ref else str(alert_id), wish.kind, wish.amount, wish.criteria
+    )
+
+
+def _check_dates(depart_to: date) -> None:
+    # It is still yesterday in places west of us.
+    if depart_to < date_of(parts().site.clock() // DAY_MS - 1):
+        raise Invalid("depart_to: in the past")
+
+
+def _idempotency_key(body: Mapping[str, Any]) -> Key | None:
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    if not 1 <= len(text) <= 255 or not text.isascii() or not text.isprintable():
+        detail = "1 to 255 printable ASCII characters wanted"
+        raise Problem("invalid", f"Idempotency-Key: {detail}", Fault(detail, header="Idempotency-Key"))
+    return Key(text, sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
+
+
+def _same_ref(ref: str, there: UUID) -> Problem:
+    return Problem("conflict", f"ref: {ref!r} is your alert {there}", Fault("you have one called so", pointer="/ref"))
+
+
+def _again(before: Repeat, key: Key | None) -> Response:
+    """The first answer, whatever became of the alert since."""
+    assert key is not None  # noqa: S101  # nothing is repeated without
+    if before.request != key.request:
+        raise Problem(
+            "key-reused", "Idempotency-Key: it was used for another alert", Fault("used", header="Idempotency-Key")
+        )
+    if before.answer is not None:
+        return made_answer(json.loads(before.answer), 201, repeated=True)
+    try:
+        return _first_answer(before.alert_id, key, repeated=True)
+    except NotFound:
+        raise Problem("conflict", f"the alert {before.alert_id} was made with this key, and is deleted") from None
+
+
+def _first_answer(alert_id: UUID, key: Key | None, *, repeated: bool = False) -> Response:
+    alert = parts().site.alert_rows.get(alert_id)
+    document = _judged(alert)
+    _check_account(alert)
+    if key is not None:
+        document = json.loads(parts().creation.answered(alert, key, json.dumps(document)))
+    return made_answer(document, 201, repeated=repeated)
+
+
+def _check_account(alert: Alert) -> None:
+    """What was made while its account was being deleted goes with it."""
+    if parts().accounts.identify(me().id, identity().session.id) is None:
+        parts().site.alerts.delete(alert)
+        raise Problem("unauthenticated", "the session of this token has ended: log in again")
+
+
+def _judged(alert: Alert) -> dict[str, Any]:
+    """The alert after the evaluation that is owed to it, or before if prices cannot be read: then it is done later."""
+    outlook: Outlook | None = None
+    site = parts().site
+    try:
+        messages, outlook = site.alerts.evaluate(alert)
+        # Its outbox has them; so the inbox has them at once.
+        site.notifications.hand_over(messages)
+    except Transient as error:
+        site_log().warning("evaluated later", alert=str(alert.id), why=str(error))
+    return made_document(site.alert_rows.get(alert.id), outlook, site.clock())
+
+
+def site_log() -> Any:
+    """The app's log."""
+    from flask import current_app
+
+    return current_app.extensions["fms.log"]
+
+
+@routes.view("GET", "", answer=AlertPageOut, query=AlertQuery)
+def list_(query: dict[str, Any]) -> Response:
+    """List your alerts."""
+    sort, limit = query["sort"], query["limit"]
+    wanted = Filter(
+        query.get("state"),
+        query.get("kind"),
+        _upper(query.get("origin")),
+        _upper(query.get("destination")),
+        query.get("ref"),
+    )
+    site = parts().site
+    after = _place(query["cursor"], sort) if "cursor" in query else None
+    page = parts().pages.page(me().id, wanted, sort, limit=limit, after=after, today=date_of(site.clock() // DAY_MS))
+    cursor = None if page.after is None else cursor_of(sort, str(page.after[0]), str(page.after[1]))
+    items = [alert_answer(one, site.clock()) for one in page.alerts]
+    response = jsonify({"items": items, "next": cursor})
+    link_next(response, query, cursor)
+    return response
+
+
+def _upper(code: str | None) -> str | None:
+    return None if code is None else code.upper()
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {"created": UUID, "departure": date.fromisoformat}
+
+
+def _place(cursor: str, sort: str) -> tuple[Any, UUID]:
+    given, value, alert_id = place_of(cursor, str, str, str)
+    try:
+        place = _READ.get(sort.removeprefix("-"), str)(value), UUID(alert_id)
+    except ValueError:
+        raise unknown_cursor() from None
+    if given != sort or sort.removeprefix("-") not in SORTS:
+        raise unknown_cursor()
+    return place
+
+
+@routes.view("GET", "/<alert_id>", answer=AlertOut)
+def get(alert_id: str) -> Response:
+    """One alert."""
+    found = mine(alert_id)
+    response = jsonify(alert_answer(found, parts().site.clock()))
+    response.set_etag(str(found.version))
+    response.make_conditional(request)
+    return response
+
+
+@routes.view(
+    "PUT", "/<alert_id>", answer=MadeOut, body=AlertEdit, problems=("immutable", *CHANGED), headers=(IF_MATCH,)
+)
+def put(body: dict[str, Any], alert_id: str) -> Response:
+    """Replace what an alert wants; it is measured afresh, as if it were new. Its market cannot be changed."""
+    before = mine(alert_id)
+    document = {name: value for name, value in body.items() if value is not None}
+    if "depart_to" in document:
+        _check_dates(_day(document["depart_to"]))
+    try:
+        edited = parts().site.alerts.replace(before, document, if_match())
+    except Invalid as error:
+        if "cannot be changed" in str(error):
+            raise invalid(str(error), "immutable") from None
+        raise
+    return made_answer(_judged(edited), 200)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"depart_to: not a date: {text!r}") from None
+
+
+@routes.view("DELETE", "/<alert_id>", status=204, problems=CHANGED, headers=(IF_MATCH,))
+def delete(alert_id: str) -> None:
+    """Delete an alert. What it has told stays in your inbox; what it has not is not told any more."""
+    parts().site.alerts.delete(mine(alert_id), if_match())
+
+
+@routes.view("POST", "/<alert_id>/pause", answer=AlertOut, problems=CHANGED, headers=(IF_MATCH,))
+def pause(alert_id: str) -> Response:
+    """Stop an alert from firing until it is resumed."""
+    return _changed(parts().site.alerts.pause(mine(alert_id), if_match()))
+
+
+@routes.view("POST", "/<alert_id>/resume", answer=MadeOut, problems=CHANGED, headers=(IF_MATCH,))
+def resume(alert_id: str) -> Response:
+    """End a pause; reference and threshold stay, and what is already below is told."""
+    return made_answer(_judged(parts().site.alerts.resume(mine(alert_id), if_match())), 200)
+
+
+@routes.view("POST", "/<alert_id>/snooze", answer=AlertOut, body=SnoozeIn, problems=CHANGED, headers=(IF_MATCH,))
+def snooze(body: dict[str, str | None], alert_id: str) -> Response:
+    """Hold back what an alert has to tell; it goes on being judged."""
+    try:
+        until = None if body["until"] is None else parse_instant(body["until"])
+    except Invalid as error:
+        raise Invalid(f"until: {error}") from None
+    return _changed(parts().site.alerts.snooze(mine(alert_id), until, if_match()))
+
+
+def _changed(alert: Alert) -> Response:
+    response = jsonify(alert_answer(alert, parts().site.clock()))
+    response.set_etag(str(alert.version))
+    return response
+
+
+@routes.view("GET", "/<alert_id>/explain", answer=ExplanationOut)
+def explain(alert_id: str) -> dict[str, Any]:
+    """Why an alert fires or does not: on the best fares that it wants, and what each criterion excludes."""
+    alerts, clock = parts().site.alerts, parts().site.clock
+    found = alerts.explain(mine(alert_id))
+    judged = [(fare, alerts.explain_fare(found.alert, fare)) for fare in found.best]
+    return {
+        "alert": alert_answer(found.alert, clock()),
+        "verdict": in_one_line(found),
+        "holder": None if found.holder is None else price_document(found.holder),
+        "known_fares": found.known,
+        "newest_observation": None if found.newest is None else format_instant(found.newest),
+        "best_fares": [
+            {
+                "fare": price_document(fare),
+                "fires": unmet is None,
+                "condition": unmet.criterion if unmet else None,
+                "why": unmet.why if unmet else None,
+            }
+            for fare, unmet in judged
+        ],
+        "excluded": dict(found.excluded),
+    }

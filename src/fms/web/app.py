@@ -1,0 +1,76 @@
+"""The Flask app: every request is given an id, told who asks, limited, answered and logged."""
+
+from collections.abc import Callable
+
+import structlog
+from flask import Flask, current_app, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from fms.accounts.keys import Keys, load_keys
+from fms.bootstrap import Site
+from fms.db.creation import AlertCreation
+from fms.db.listing import AlertPages
+from fms.runtime.watching import Log
+from fms.web import accounts, alert_files, alerts, auth, ops, problems
+from fms.web.access import watch_requests
+from fms.web.limits import limit
+from fms.web.openapi import Documented, serve_documents
+from fms.web.parts import Parts, parts
+from fms.web.routes import is_public
+from fms.web.tokens import Tokens
+
+ROUTES = (auth.routes, accounts.routes, alerts.routes, alert_files.routes, ops.routes)
+
+
+def create_app(
+    site: Site, keys: Keys | None = None, log: Log | None = None, draining: Callable[[], bool] = lambda: False
+) -> Flask:
+    """The API of a site; raises Fatal.
+
+    Args:
+        site: opened ``served``.
+        keys: default: those of the settings or the data directory.
+        log: has a line for each request, and what went wrong.
+        draining: whether this process is about to end.
+    """
+    settings = site.settings
+    app = Flask("fms.web", static_folder=None)
+    app.config |= {
+        "MAX_CONTENT_LENGTH": settings.body_limit_kb * 1024,
+        "MAX_FORM_MEMORY_SIZE": settings.body_limit_kb * 1024,
+        "PROPAGATE_EXCEPTIONS": False,
+    }
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the provider that Flask has
+    app.url_map.strict_slashes = False
+    app.extensions["fms.log"] = log or structlog.get_logger()
+    problems.register(app)
+    watch_requests(app)
+    keys = keys or load_keys(settings)
+    accounts_service = site.accounts()
+    app.extensions["fms"] = Parts(
+        site,
+        accounts_service,
+        Tokens(app, accounts_service, keys, settings),
+        keys,
+        AlertCreation(site.router, site.mint, site.clock),
+        AlertPages(site.router),
+        draining,
+    )
+    app.before_request(_identify)
+    limit(app, settings)
+    api = Documented(app)
+    for routes in ROUTES:
+        api.register_blueprint(routes)
+    serve_documents(app, api)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # as Flask says
+    return app
+
+
+def _identify() -> None:
+    """Refuse whoever is nobody, but where anybody may ask: a view that says nothing of it is not public."""
+    if request.endpoint is None or request.method == "OPTIONS":
+        return
+    if not is_public(current_app.view_functions[request.endpoint]):
+        g.identity = parts().tokens.identify()

@@ -1,0 +1,29 @@
+"""All that is kept about one user."""
+
+from typing import Any
+
+from fms.accounts.service import Identity
+from fms.model.clock import format_instant
+from fms.model.ids import made_at
+from fms.model.shown import alert_document, notification_document
+from fms.web.parts import Parts
+
+
+def all_data(parts: Parts, who: Identity) -> dict[str, Any]:
+    """The user's data as one document; of secrets, such as the password's hash, it has none."""
+    site, user = parts.site, who.account.user
+    return {
+        "exported_at": format_instant(site.clock()),
+        "account": {
+            "id": str(user.id),
+            "email": user.email,
+            "role": who.account.role,
+            "created_at": format_instant(made_at(user.id)),
+        },
+        "alerts": [alert_document(one, site.clock()) for one in site.alert_rows.all(user.id)],
+        "notifications": [notification_document(one) for one in site.notifications.all(user.id)],
+        "sessions": [
+            {"id": str(one.id), "agent": one.agent, "created_at": format_instant(one.created_at)}
+            for one in parts.accounts.sessions(user.id)
+        ],
+    }

@@ -1,0 +1,43 @@
+"""What the views work with: the site's services, and who asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app, g
+
+from fms.accounts.keys import Keys
+from fms.accounts.service import Accounts, Identity
+from fms.bootstrap import Site
+from fms.db.creation import AlertCreation
+from fms.db.listing import AlertPages
+from fms.model.user import User
+from fms.web.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The services of one app; ``draining``: whether its process is about to end."""
+
+    site: Site
+    accounts: Accounts
+    tokens: Tokens
+    keys: Keys
+    creation: AlertCreation
+    pages: AlertPages
+    draining: Callable[[], bool]
+
+
+def parts() -> Parts:
+    """Those of the app at work."""
+    return cast("Parts", current_app.extensions["fms"])
+
+
+def identity() -> Identity:
+    """Who asks; every view that is not public has somebody."""
+    return cast("Identity", g.identity)
+
+
+def me() -> User:
+    """The user who asks."""
+    return identity().account.user
