@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alone import SIZES
 from crew import Crew
-from limits import SIZES
 from measuring import FMS, Step, Workload, measure, options, parse_alone
 from reporting import Row, summary, table
 from servers import Meter, Servers, Used
@@ -42,7 +42,7 @@ with open_site() as site:
 print(json.dumps({"seconds": time.perf_counter() - start}))
 """
 STAGES = ("ingest", "price", "alert", "notify", "overlapped")
-LIMITS = Path(__file__).with_name("limits.py")
+LIMITS = Path(__file__).with_name("alone.py")
 
 
 @dataclass(frozen=True)

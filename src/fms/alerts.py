@@ -13,17 +13,15 @@ from fms.db.memory.alerts import MemoryAlertRows
 from fms.db.memory.users import MemoryUsers
 from fms.db.users import Users
 from fms.errors import Invalid, NotFound
-from fms.model.alert import MARKET_FIELDS, TARGET, Alert, AlertState, Unmet, verdict
+from fms.judging import Judging, Outlook
+from fms.model.alert import MARKET_FIELDS, Alert, AlertState
 from fms.model.alert_document import AlertDocument, document_of, parse_alert
 from fms.model.alert_file import read_alert_file
-from fms.model.evaluation import KnownFare, caught_up, evaluate, excluded_by, wanted
-from fms.model.fare import Fare
 from fms.model.ids import IdMint, parse_id
-from fms.model.money import format_amount
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.user import User
-from fms.ports import KnownFares, Outcome, Question
+from fms.ports import KnownFares, Outcome
 
 Check = Callable[[Alert], None]
 """Is given an alert as it is under the lock, and raises if nothing is to be done."""
@@ -42,42 +40,6 @@ class Imported:
     unchanged: int
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Why an alert fires or does not.
-
-    Attributes:
-        alert: as it is now.
-        known: number of believed fares of its O&D within its dates.
-        newest: the newest observation of its O&D, UTC ms.
-        best: the fares it wants, cheapest first, at most five.
-        excluded: criterion → number of known fares that fail it first.
-        holder: the fare that it told of, if it is believed still.
-    """
-
-    alert: Alert
-    known: int
-    newest: int | None
-    best: Sequence[Fare]
-    excluded: Mapping[str, int]
-    holder: Fare | None = None
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What is known for an alert when it is made or changed.
-
-    Attributes:
-        known: number of believed fares of its O&D on its dates of departure.
-        best: the cheapest of them that it wants.
-        excluded: criterion → number of those that fail it first.
-    """
-
-    known: int
-    best: Fare | None
-    excluded: Mapping[str, int]
-
-
 class Alerts:
     """The alerts of a site.
 
@@ -87,6 +49,9 @@ class Alerts:
         fares: the price book, for evaluations and explanations.
         mint: makes their ids.
         catch_up_ms: how long after an evaluation what it missed is looked for; None: nobody matches meanwhile.
+
+    Attributes:
+        judging: of them by the price book.
     """
 
     def __init__(
@@ -100,7 +65,7 @@ class Alerts:
         self._catch_up_ms = catch_up_ms
         self._rows = rows
         self._users = users
-        self._fares = fares
+        self.judging = Judging(fares)
         self._mint = mint
 
     def import_file(self, path: Path, email: str, *, update: bool = False) -> Imported:
@@ -119,7 +84,10 @@ class Alerts:
         self, wishes: Sequence[tuple[str, AlertDocument]], email: str, *, update: bool = False
     ) -> Imported:
         """Import checked alerts, each with its place for errors; see ``import_file``."""
-        user = self._users.find_or_add(email)
+        return self.import_for(self._users.find_or_add(email), wishes, update=update)
+
+    def import_for(self, user: User, wishes: Sequence[tuple[str, AlertDocument]], *, update: bool = False) -> Imported:
+        """The same for a user who is there: one who is being deleted is not made anew."""
         mine = {alert.ref: alert for alert in self._rows.all(user.id)}
         new, edits = [], []
         for place, wish in wishes:
@@ -222,28 +190,22 @@ class Alerts:
         """Delete the alert; what was not told yet is not told any more."""
         self._rows.delete(alert.id, check)
 
+    def catch_up_at(self, now: int) -> int | None:
+        """When to look for what the evaluation of an alert at ``now`` (UTC ms) missed; None: nothing can be."""
+        return None if self._catch_up_ms is None else now + self._catch_up_ms
+
     def evaluate(self, alert: Alert) -> tuple[list[Message], Outlook]:
         """Do the evaluation that is owed to one alert, and look at the fares of its dates as that did."""
         seen: list[Outlook] = []
 
         def judge(owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
             [(now, resumed)] = owed
-            known, newest = self._on_its_dates(now)
-            seen.append(outlook(now, known, newest))
-            state, firing = evaluate(now, known, newest, resume=resumed)
-            return [Outcome(now, state, [firing] if firing else [])]
+            outcome, found = self.judging.assess(now, resumed=resumed)
+            seen.append(found)
+            return [outcome]
 
         messages = self._rows.evaluate(alert.id, judge, self._catch_up_ms)
-        return messages, seen[-1] if seen else self.outlook(alert)
-
-    def outlook(self, alert: Alert) -> Outlook:
-        """The fares of an alert's dates as they are known now."""
-        return outlook(alert, *self._on_its_dates(alert))
-
-    def _on_its_dates(self, alert: Alert) -> tuple[Sequence[KnownFare], int | None]:
-        want = alert.criteria
-        [known] = self._fares.known([Question(want.od, want.depart_from, want.depart_to)])
-        return known.fares, self._fares.newest([want.od]).get(want.od)
+        return messages, seen[-1] if seen else self.judging.outlook(alert)
 
     def evaluate_owed(self) -> list[Message]:
         """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
@@ -251,7 +213,7 @@ class Alerts:
 
     def evaluations(self) -> Iterator[list[Message]]:
         """The same, some at a time: each list is committed when it comes."""
-        return self._rows.evaluate_owed(self._judge, catch_up_ms=self._catch_up_ms)
+        return self._rows.evaluate_owed(self.judging.judge, catch_up_ms=self._catch_up_ms)
 
     def catch_up(
         self, confirm: Callable[[], None] = lambda: None, *, whenever: bool = False
@@ -265,63 +227,11 @@ class Alerts:
         """
 
         def look(alerts: Sequence[Alert]) -> list[Outcome]:
-            outcomes = self._look(alerts)
+            outcomes = self.judging.look(alerts)
             confirm()
             return outcomes
 
         return self._rows.catch_up(look, whenever=whenever)
-
-    def _judge(self, owed: Sequence[tuple[Alert, bool]]) -> list[Outcome]:
-        alerts = [alert for alert, _ in owed]
-        newest = self._fares.newest([alert.criteria.od for alert in alerts])
-        known = self._fares.known([_question(alert) for alert in alerts])
-        outcomes = []
-        for (alert, resumed), found in zip(owed, known, strict=True):
-            state, firing = evaluate(alert, found.fares, newest.get(alert.criteria.od), resume=resumed)
-            outcomes.append(Outcome(alert, state, [firing] if firing else []))
-        return outcomes
-
-    def _look(self, alerts: Sequence[Alert]) -> list[Outcome]:
-        newest = self._fares.newest([alert.criteria.od for alert in alerts])
-        known = self._fares.known([_whole_question(alert) for alert in alerts])
-        outcomes = []
-        for alert, found in zip(alerts, known, strict=True):
-            state, firing = caught_up(alert, found.fares, newest.get(alert.criteria.od))
-            if state != alert.state:
-                outcomes.append(Outcome(alert, state, [firing] if firing else []))
-        return outcomes
-
-    def explain(self, alert: Alert) -> Explanation:
-        """The alert against the best known fares."""
-        od = alert.criteria.od
-        [known] = self._fares.known([Question(od)])
-        newest = self._fares.newest([od]).get(od)
-        fares = wanted(alert, known.fares, newest or 0)
-        excluded = excluded_by(alert, known.fares)
-        holder = next((one.fare for one in known.fares if one.series == alert.state.holder), None)
-        return Explanation(alert, len(known.fares), newest, [one.fare for one in fares[:5]], excluded, holder)
-
-    def explain_fare(self, alert: Alert, fare: Fare) -> Unmet | None:
-        """The verdict on one fare, and on its price: None if it would fire the alert as it is now."""
-        if unmet := verdict(alert.criteria, fare):
-            return unmet
-        if alert.paused:
-            return Unmet("state", "the alert is paused")
-        trigger = alert.state.trigger
-        if trigger is None:
-            return Unmet("state", "the alert is still learning what is usual")
-        if fare.price > trigger:
-            price, limit = (format_amount(minor, fare.currency) for minor in (fare.price, trigger))
-            return Unmet("price", f"{price} {fare.currency}, above the trigger {limit}")
-        if fare.observed_at < alert.state.armed_since:
-            return Unmet("observed_at", "seen before the alert was armed")
-        return None
-
-
-def outlook(alert: Alert, known: Sequence[KnownFare], newest: int | None) -> Outlook:
-    """What known fares mean for an alert; ``newest``: the newest observation of its O&D, UTC ms."""
-    fares = wanted(alert, known, newest or 0)
-    return Outlook(len(known), fares[0].fare if fares else None, excluded_by(alert, known))
 
 
 def _check_edit(place: str, before: Alert, wish: AlertDocument, *, update: bool) -> None:
@@ -342,14 +252,3 @@ def _unconditionally(wish: AlertDocument, _now: Alert) -> AlertDocument:
 
 def _let_go(state: AlertState) -> AlertState:
     return replace(state, holder=None, holder_departure=None)
-
-
-def _whole_question(alert: Alert) -> Question:
-    want = alert.criteria
-    return Question(want.od, want.depart_from, want.depart_to, want.market)
-
-
-def _question(alert: Alert) -> Question:
-    # A target asks only whether something is below it; the others measure from whatever is cheapest.
-    at_most = alert.amount if alert.kind == TARGET else None
-    return replace(_whole_question(alert), at_most=at_most)

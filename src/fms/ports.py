@@ -93,6 +93,7 @@ class Question:
         first, last: departure, inclusive; None: open.
         market: only fares whose series begins with the bits of this market (others may share them); None: all.
         at_most: only fares at or below this price, in minor units; None: all.
+        cheapest: only so many, and all that cost the same as the last of them; None: all. The others are counted.
     """
 
     od: str
@@ -100,6 +101,7 @@ class Question:
     last: date | None = None
     market: int | None = None
     at_most: int | None = None
+    cheapest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,13 @@ class Known:
         fares: the believed fares asked for.
         dates: departure dates that have a page which can be trusted (any other is unknown, not sold out).
         doubted: series of those dates, at any price, that may have changed while the book forgot.
+        count: how many fares there are that were asked for, also those that are not among the cheapest.
     """
 
     fares: Sequence[KnownFare]
     dates: frozenset[date]
     doubted: frozenset[int] = frozenset()
+    count: int = 0
 
 
 class KnownFares(Protocol):

@@ -1,6 +1,6 @@
 """Why an alert fires or does not, in words."""
 
-from fms.alerts import Explanation
+from fms.judging import Explanation
 from fms.model.alert import Alert
 from fms.model.fare import Fare
 from fms.model.money import format_amount

@@ -6,6 +6,7 @@ import typer
 
 from fms.bootstrap import Site
 from fms.errors import Invalid
+from fms.judging import explain_fare
 from fms.model.alert import Alert
 from fms.model.clock import format_instant
 from fms.model.document import Reject
@@ -19,7 +20,7 @@ from fms_cli.output import json_line, short_instant
 
 def on_known_fares(site: Site, alert: Alert, *, as_json: bool) -> None:
     """State, trigger and where it came from, the best known fares, and what each criterion excludes."""
-    found = site.alerts.explain(alert)
+    found = site.alerts.judging.explain(alert)
     document = {
         "alert": alert_document(alert, site.clock()),
         "trigger_from": trigger_from(alert),
@@ -56,7 +57,7 @@ def on_fares(site: Site, alert: Alert, name: str, *, as_json: bool) -> None:
     if not as_json:
         _header(alert, {"trigger_from": trigger_from(alert), "alert": alert_document(alert, site.clock())})
     for fare in fares:
-        unmet = site.alerts.explain_fare(alert, fare)
+        unmet = explain_fare(alert, fare)
         verdict = {"fires": unmet is None, "condition": unmet and unmet.criterion, "why": unmet and unmet.why}
         if as_json:
             json_line({"fare": price_document(fare)} | verdict)

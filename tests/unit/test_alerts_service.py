@@ -8,6 +8,7 @@ import pytest
 
 from fms.bootstrap import Site, open_site
 from fms.errors import Invalid, NotFound
+from fms.judging import explain_fare
 from fms.model.alert_document import parse_alert
 from tests.builders import MINT, fare
 
@@ -110,7 +111,7 @@ def test_carriers_are_a_set(site: Site) -> None:
 )
 def test_a_fare_is_explained(site: Site, changes: dict[str, Any], condition: str | None) -> None:
     add(site)
-    unmet = site.alerts.explain_fare(site.alerts.find("mine"), fare(**changes))
+    unmet = explain_fare(site.alerts.find("mine"), fare(**changes))
     assert (unmet.criterion if unmet else None) == condition
 
 
@@ -119,6 +120,6 @@ def test_a_paused_and_a_learning_alert_say_so(site: Site) -> None:
     add(site, ref="learns", kind="new_low", target_minor=None)
     site.alerts.pause(site.alerts.find("mine"))
     for name, word in (("mine", "paused"), ("learns", "learning")):
-        unmet = site.alerts.explain_fare(site.alerts.find(name), fare(price=1))
+        unmet = explain_fare(site.alerts.find(name), fare(price=1))
         assert unmet is not None
         assert word in unmet.why

@@ -109,7 +109,7 @@ def _make_idempotency_key() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("request", sa.Text(), nullable=False),
         sa.Column("alert_id", sa.Uuid(), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_key")),

@@ -1,23 +1,39 @@
 """Accounts and their sessions, each in the slot of its user."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select, update
 
 from fms.db.given import insert_rows
-from fms.db.tables import session, user_account
+from fms.db.tables import alert, session, user_account
 from fms.db.users import user_of, user_values
-from fms.model.account import USER, Account, Session
+from fms.model.account import USER, Account, Listed, Session
 from fms.model.clock import Clock
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.route import slot_of_user
 from fms.model.user import User
+from fms.shards.ownership import asked_of_owner, is_owned
 from fms.shards.router import Router
 
 _SESSION = ("id", "user_id", "generation", "agent", "created_at", "used_at", "expires_at", "revoked_at")
 _RAISED = user_account.c.version + 1
+
+
+_BY_EMAIL = asked_of_owner(select(user_account).where(user_account.c.email == bindparam("email")))
+_BY_ID = asked_of_owner(select(user_account).where(user_account.c.id == bindparam("user_id")))
+_BY_SESSION = asked_of_owner(
+    select(user_account, *(session.c[name].label(f"session_{name}") for name in _SESSION))
+    .join(session, session.c.user_id == user_account.c.id)
+    .where(
+        session.c.id == bindparam("session_id"),
+        session.c.revoked_at.is_(None),
+        session.c.expires_at > bindparam("now"),
+    )
+)
 
 
 class AccountRows:
@@ -30,15 +46,19 @@ class AccountRows:
 
     def find(self, email: str) -> Account | None:
         """The account of an e-mail in lower case."""
-        query = select(user_account).where(user_account.c.email == email)
-        row = self._router.read(slot_of_user(email), lambda connection: connection.execute(query).one_or_none())
+        row = self._one(slot_of_user(email), _BY_EMAIL, email=email)
         return None if row is None else _account_of(row)
 
     def get(self, user_id: UUID) -> Account | None:
         """One account by its id."""
-        query = select(user_account).where(user_account.c.id == user_id)
-        row = self._router.read(slot_of_id(user_id), lambda connection: connection.execute(query).one_or_none())
+        row = self._one(slot_of_id(user_id), _BY_ID, user_id=user_id)
         return None if row is None else _account_of(row)
+
+    def _one(self, slot: int, query: Select[Any], **values: Any) -> Row[Any] | None:
+        if row := self._router.ask(slot, query, **values):
+            return row
+        asked = {"asked_slot": slot, **values}
+        return self._router.read(slot, lambda connection: connection.execute(query, asked).first())
 
     def add(self, email: str, password: str | None, role: str = USER) -> bool:
         """Make an account; False: the e-mail has one, which stays as it is."""
@@ -136,15 +156,10 @@ class AccountRows:
 
     def of_session(self, session_id: UUID) -> tuple[Account, Session] | None:
         """A session that has not ended, and whose it is."""
-        query = (
-            select(user_account, *(session.c[name].label(f"session_{name}") for name in _SESSION))
-            .join(session, session.c.user_id == user_account.c.id)
-            .where(session.c.id == session_id, session.c.revoked_at.is_(None), session.c.expires_at > self._clock())
-        )
-        row = self._router.read(slot_of_id(session_id), lambda connection: connection.execute(query).one_or_none())
+        row = self._one(slot_of_id(session_id), _BY_SESSION, session_id=session_id, now=self._clock())
         if row is None:
             return None
-        return _account_of(row), Session(**{name: getattr(row, f"session_{name}") for name in _SESSION})
+        return _account_of(row), Session(*row[-len(_SESSION) :])
 
     def sessions(self, user_id: UUID) -> Sequence[Session]:
         """The sessions of a user that have not ended, the one used last first."""
@@ -157,6 +172,33 @@ class AccountRows:
         """End one session of a user; False: they have no such session."""
         revoked = _revoked(session.c.id == session_id, self._clock()).where(session.c.user_id == user_id)
         return self._router.write(slot_of_id(user_id), lambda connection: connection.execute(revoked).rowcount > 0)
+
+    def closed(self) -> Sequence[Account]:
+        """The accounts whose deletion has begun."""
+        query = select(user_account).where(user_account.c.closed_at.is_not(None), is_owned(user_account))
+        found = self._router.read_all(lambda connection: connection.execute(query).all())
+        return [_account_of(row) for row in chain.from_iterable(found)]
+
+    def everybody(self) -> Sequence[Listed]:
+        """Every account, by e-mail."""
+        logins = func.count().filter(*self._open())
+        people = select(
+            user_account, select(logins).where(session.c.user_id == user_account.c.id).scalar_subquery()
+        ).where(is_owned(user_account))
+        wishes = select(alert.c.user_id, func.count()).where(is_owned(alert)).group_by(alert.c.user_id)
+        # Alerts lie in the slots of their routes, so those of one user are counted in every shard.
+        read = self._router.read_all(
+            lambda connection: (connection.execute(people).all(), connection.execute(wishes).all())
+        )
+        alerts: Counter[UUID] = Counter()
+        for _, counts in read:
+            alerts.update(dict(tuple(row) for row in counts))
+        rows = chain.from_iterable(found for found, _ in read)
+        listed = (Listed(_account_of(row), alerts[row.id], row[-1]) for row in rows)
+        return sorted(listed, key=lambda one: one.account.user.email)
+
+    def _open(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return session.c.revoked_at.is_(None), session.c.expires_at > self._clock()
 
 
 def _revoked(which: Any, now: int) -> Any:

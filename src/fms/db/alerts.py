@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select
 
 from fms.db.given import by_index, insert_rows, portions, rows_by, update_rows
 from fms.db.matching import alerts_by_id, move_windows, write_states
@@ -19,7 +19,7 @@ from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.ports import Outcome
 from fms.shards.engine import reading
-from fms.shards.ownership import WRITABLE, is_owned
+from fms.shards.ownership import WRITABLE, asked_of_owner, is_owned
 from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
@@ -33,6 +33,9 @@ ADDED_AT_ONCE = 5_000
 
 EVALUATED_AT_ONCE = 500
 """Alerts in one transaction: for so long, and no longer, edits of them wait."""
+
+
+_ONE = asked_of_owner(select(alert).where(alert.c.id == bindparam("alert_id")))
 
 
 class AlertRows:
@@ -54,6 +57,9 @@ class AlertRows:
 
     def get(self, alert_id: UUID) -> Alert:
         """One alert; raises NotFound."""
+        row = self._router.ask(slot_of_id(alert_id), _ONE, alert_id=alert_id)
+        if row is not None:
+            return alert_of(row)
         found = self._router.read(slot_of_id(alert_id), lambda connection: alerts_by_id(connection, [alert_id]))
         if not found:
             raise NotFound(f"no alert {alert_id}")
@@ -137,10 +143,10 @@ class AlertRows:
         )
 
     def evaluate(self, alert_id: UUID, judge: Judge, catch_up_ms: int | None) -> list[Message]:
-        """Do the evaluation of one alert, if it is owed and nobody else is at it; see ``evaluate_owed``."""
+        """Do the evaluation of one alert if it is owed, see ``evaluate_owed``; done afterwards it is in any case."""
 
         def work(connection: Connection) -> list[Message]:
-            return self._evaluate_some(connection, [alert_id], judge, catch_up_ms)
+            return self._evaluate_some(connection, [alert_id], judge, catch_up_ms, lock="WAIT")
 
         return self._router.write(slot_of_id(alert_id), work)
 
@@ -177,11 +183,16 @@ class AlertRows:
         return write_firings(connection, outcomes, self._mint, evaluated=True)
 
     def _evaluate_some(
-        self, connection: Connection, ids: Sequence[UUID], judge: Judge, catch_up_ms: int | None
+        self,
+        connection: Connection,
+        ids: Sequence[UUID],
+        judge: Judge,
+        catch_up_ms: int | None,
+        lock: Literal["WAIT", "SKIP"] = "SKIP",
     ) -> list[Message]:
         by_index(connection)
         # Another process may have evaluated, edited or deleted some of them since they were listed.
-        rows = rows_by(connection, alert, {"id": ids}, lock="SKIP")
+        rows = rows_by(connection, alert, {"id": ids}, lock=lock)
         found = {row.id: row for row in rows if row.evaluate_at is not None}
         if not found:
             return []

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Row, Table, text
+from sqlalchemy import Connection, CursorResult, Row, Table, TextClause, TextualSelect, text
 from sqlalchemy.dialects import postgresql
 
 Item = TypeVar("Item")
@@ -107,6 +107,17 @@ def _given_to(connection: Connection, table: Table, names: Iterable[str], column
     return given(connection, {name: _type(table, name) for name in names}, columns, "given")
 
 
+@lru_cache(maxsize=256)
+def _said(sql: str) -> TextClause:
+    """A statement, taken apart once: to find its parameters takes as long as to send it."""
+    return text(sql)
+
+
+@lru_cache(maxsize=256)
+def _asked(sql: str, table: Table, names: tuple[str, ...]) -> TextualSelect:
+    return text(sql).columns(*(table.c[name] for name in names))
+
+
 def rows_by(
     connection: Connection,
     table: Table,
@@ -131,7 +142,7 @@ def rows_by(
     if lock and connection.dialect.name == "postgresql":
         # In one order, so that two who want the same rows never wait for each other.
         select += f" ORDER BY {table.name}.id FOR UPDATE OF {table.name}{' SKIP LOCKED' if lock == 'SKIP' else ''}"
-    return connection.execute(text(select).columns(*(table.c[name] for name in names)), few.values).all()
+    return connection.execute(_asked(select, table, tuple(names)), few.values).all()
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], tail: str = "") -> CursorResult[Any]:
@@ -140,7 +151,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], ta
     many = _given_to(connection, table, names, _columns(names, rows))
     # WHERE keeps SQLite from taking ON CONFLICT for the ON of a join.
     insert = f"INSERT INTO {table.name} ({_list(names)}) SELECT * FROM {many.sql} WHERE true {tail}"  # noqa: S608  # names of ours
-    return connection.execute(text(insert), many.values)
+    return connection.execute(_said(insert), many.values)
 
 
 def update_rows(
@@ -167,7 +178,7 @@ def update_rows(
     written = ", ".join([*(f'"{name}" = given."{name}"' for name in names if name not in key), *filter(None, [also])])
     alike = " AND ".join(f'{table.name}."{name}" = given."{name}"' for name in key)
     update = f"UPDATE {table.name} SET {written} FROM {many.sql} WHERE {alike} AND {where}"  # noqa: S608  # names of ours
-    return connection.execute(text(update), many.values).rowcount
+    return connection.execute(_said(update), many.values).rowcount
 
 
 def _columns(names: Sequence[str], rows: Sequence[Values]) -> list[list[Any]]:

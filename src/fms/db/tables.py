@@ -101,7 +101,7 @@ idempotency_key = Table(
     Column("key", Text, nullable=False),
     Column("request", Text, nullable=False),  # a hash of what was asked for
     Column("alert_id", Uuid, nullable=False),
-    Column("answer", Text),  # the first answer, JSON; none: it was never finished
+    Column("answer", Text, nullable=False),  # the answer, JSON
     Column("created_at", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     UniqueConstraint("user_id", "key", "slot"),

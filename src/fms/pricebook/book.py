@@ -1,7 +1,7 @@
 """The price book as its readers see it: the fares of O&Ds that are still believed. Many questions are read as one."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -23,22 +23,42 @@ SHORT_DAYS = 62
 """So many days of an O&D are asked for one by one, which costs less than to list all that it has."""
 
 
+FEW, REMEMBERED = 64, 4_096
+"""What so many pages or fewer are described by is remembered, of so many pages at most: it hardly ever changes, and to
+read it costs several times as much as to read the prices."""
+
+_Series = dict[int, tuple[FareRows, int]]
+"""Where each series of a page is described: rows of fares, and the place in them."""
+
+_Remembered = dict[tuple[str, bytes], _Series]
+"""By page and description."""
+
+
 class Book:
     """Reads the price book in a store: a ``KnownFares``."""
 
     def __init__(self, store: PageStore) -> None:
         self._store = store
+        self._remembered: _Remembered = {}
 
     def known(self, questions: Sequence[Question]) -> list[Known]:
         """See ``KnownFares``. Of each fare the last known price, and when it was last seen; by date and series."""
         catalogue = _Catalogue(self._store)
         asked = [catalogue.keys(question) for question in questions]
         pages = _Pages.read(self._store, {key for keys in asked for key in keys})
-        rows = [pages.rows(keys, question) for keys, question in zip(asked, questions, strict=True)]
-        fares = pages.fares(self._store, sorted({row for some in rows for row in some.tolist()}))
+        all_rows = [pages.rows(keys, question) for keys, question in zip(asked, questions, strict=True)]
+        rows = [pages.cheapest(some, question.cheapest) for some, question in zip(all_rows, questions, strict=True)]
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
+        fares = pages.fares(self._store, sorted({row for some in rows for row in some.tolist()}), self._remembered)
         return [
-            Known([fares[row] for row in some.tolist() if row in fares], pages.dates(keys), pages.doubted(keys))
-            for keys, some in zip(asked, rows, strict=True)
+            Known(
+                [fares[row] for row in some.tolist() if row in fares],
+                pages.dates(keys),
+                pages.doubted(keys),
+                len(whole),
+            )
+            for keys, some, whole in zip(asked, rows, all_rows, strict=True)
         ]
 
     def newest(self, ods: Sequence[str]) -> dict[str, int]:
@@ -128,15 +148,27 @@ class _Pages:
         chosen: I64 = rows[keep]
         return chosen
 
-    def fares(self, store: PageStore, rows: Sequence[int]) -> dict[int, KnownFare]:
+    def cheapest(self, rows: I64, count: int | None) -> I64:
+        """So many of some entries with the lowest prices, and all that cost the same; in their order."""
+        if count is None or count >= len(rows):
+            return rows
+        if not count:
+            return rows[:0]
+        prices = self.entries.price[rows]
+        chosen: I64 = rows[prices <= np.partition(prices, count - 1)[count - 1]]
+        return chosen
+
+    def fares(self, store: PageStore, rows: Sequence[int], remembered: _Remembered) -> dict[int, KnownFare]:
         """The fares of entries; only the descriptions of their pages are read."""
+        if not rows:
+            return {}
         keys = list(self.number)
         place_of = (np.searchsorted(self.starts, np.asarray(rows, np.int64), side="right") - 1).tolist()
-        described = _described(store, [keys[place] for place in sorted(set(place_of))])
+        described = _described(store, [keys[place] for place in sorted(set(place_of))], remembered)
         found: dict[int, KnownFare] = {}
         for row, place in zip(rows, place_of, strict=True):
             series = int(self.entries.series[row])
-            view, line = described.get((keys[place], series), (None, 0))
+            view, line = described[keys[place]].get(series, (None, 0))
             # A series without a description cannot be shown; it is known all the same.
             if view is not None:
                 price, seen = int(self.entries.price[row]), int(self.entries.seen[row])
@@ -144,21 +176,39 @@ class _Pages:
         return found
 
 
-def _described(store: PageStore, keys: Sequence[str]) -> dict[tuple[str, int], tuple[FareRows, int]]:
-    """Where each series of the pages is described: (key, series) → rows of fares, and the place in them."""
-    texts: list[str] = []
-    owners: list[str] = []
+def _described(store: PageStore, keys: Sequence[str], remembered: _Remembered) -> dict[str, _Series]:
+    """Where the series of each page are described."""
+    found: dict[str, _Series] = {}
+    new: dict[str, bytes] = {}
     for partition, some in _by_partition(keys):
         for key, value in zip(some, store.describe(partition, some), strict=True):
-            lines = lines_of(value) if value else []
-            texts += lines
-            owners += [key] * len(lines)
-    splits = {key: split_key(key) for key in keys}
+            known = remembered.get((key, value or b""))
+            if known is None:
+                new[key] = value or b""
+            found[key] = known or {}
+    if new:
+        found |= _read_descriptions(new)
+    if len(new) <= FEW:
+        remembered |= {(key, value): found[key] for key, value in new.items()}
+    return found
+
+
+def _read_descriptions(values: Mapping[str, bytes]) -> dict[str, _Series]:
+    texts: list[str] = []
+    owners: list[str] = []
+    for key, value in values.items():
+        lines = lines_of(value) if value else []
+        texts += lines
+        owners += [key] * len(lines)
+    splits = {key: split_key(key) for key in values}
     days = np.array([days_of(splits[owner][1]) for owner in owners], np.int64)
     batch = fares_of(texts, [splits[owner][0] for owner in owners], days)
     view = FareRows(batch.data)
+    found: dict[str, _Series] = {key: {} for key in values}
     # Later lines win: they say better what was seen last.
-    return {place: (view, row) for row, place in enumerate(zip(owners, batch.series.tolist(), strict=True))}
+    for row, (owner, series) in enumerate(zip(owners, batch.series.tolist(), strict=True)):
+        found[owner][series] = view, row
+    return found
 
 
 def _by_partition(keys: Sequence[str] | set[str]) -> Iterator[tuple[int, list[str]]]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    exists,
     select,
     text,
 )
@@ -112,6 +113,12 @@ def deal(names: list[str]) -> dict[str, list[int]]:
         name: list(range(SLOTS * place // len(names), SLOTS * (place + 1) // len(names)))
         for place, name in enumerate(names)
     }
+
+
+def is_filled(engine: Engine) -> bool:
+    """Whether a catalog says who owns the slots."""
+    with reading(engine) as connection:
+        return bool(connection.execute(select(exists().select_from(slot_map))).scalar())
 
 
 def read_catalog(engine: Engine) -> tuple[dict[str, str], list[str]]:

@@ -1,7 +1,7 @@
 """SQL databases behind URLs, opened one way: explicit transactions, time limits, and errors of ours."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -24,7 +24,10 @@ def open_engine(url: str | URL) -> Engine:
         from fms.shards.postgres import postgres_engine  # a site of files needs no driver
 
         return postgres_engine(parsed)
-    engine = create_engine(parsed, poolclass=QueuePool, pool_size=2, connect_args={"timeout": BUSY_SECONDS})
+    # Parameters are people's data and secrets: no error may quote them.
+    engine = create_engine(
+        parsed, poolclass=QueuePool, pool_size=16, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True
+    )
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
     return engine
@@ -61,19 +64,50 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-_READING: dict[str, dict[str, Any]] = {
-    "sqlite": {"fms_reading": True},
-    # All statements see one moment, as they do on SQLite.
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One transaction that only reads, all of it as of one moment; raises Transient or Fatal."""
-    options = _READING[engine.dialect.name]
-    with _translated(engine), engine.connect().execution_options(**options) as connection, connection.begin():
+    with (
+        _translated(engine),
+        _connected(engine) as connection,
+        _as_of_one_moment(connection),
+        connection.begin(),
+    ):
         yield connection
+
+
+@contextmanager
+def asking(engine: Engine) -> Iterator[Connection]:
+    """A connection for one statement that only reads: as of one moment too, and quicker than a transaction."""
+    with _translated(engine), _connected(engine) as connection, _without_transaction(connection):
+        yield connection
+
+
+def _connected(engine: Engine) -> Connection:
+    return engine.connect().execution_options(fms_reading=True)
+
+
+@contextmanager
+def _as_it_is(_connection: Connection) -> Iterator[None]:
+    yield
+
+
+def _as_of_one_moment(connection: Connection) -> AbstractContextManager[None]:
+    """The next transaction of a connection sees one moment, and cannot write."""
+    if connection.dialect.name == "sqlite":
+        return _as_it_is(connection)
+    from fms.shards.postgres import in_session
+
+    return in_session(connection, isolation_level="REPEATABLE READ", readonly=True)
+
+
+def _without_transaction(connection: Connection) -> AbstractContextManager[None]:
+    """Each statement of a connection is by itself."""
+    if connection.dialect.name == "sqlite":
+        return _as_it_is(connection)
+    from fms.shards.postgres import in_session
+
+    return in_session(connection, autocommit=True)
 
 
 def take_time(connection: Connection) -> None:

@@ -2,10 +2,15 @@
 
 import select
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
+from psycopg2 import Error as Psycopg2Error
 from psycopg2 import OperationalError, extensions
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 
 CONNECT_SECONDS = 5
 """How long a server may take to let us in."""
@@ -14,6 +19,12 @@ STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
 IDLE_SECONDS = 60
 """The server's own limits: of a statement, of a lock waited for, of a transaction that nobody goes on with."""
+
+KEPT = 16
+"""Connections that a process keeps to a database, if so many were needed at once."""
+
+TRUSTED_SECONDS = 0.5
+"""How long after its last use a connection is believed to live, without being asked."""
 
 ANSWER_SECONDS = 40
 """How long we wait for a byte of an answer: more than a statement may take, so that only a frozen server meets it."""
@@ -37,17 +48,35 @@ def postgres_engine(url: URL) -> Engine:
     engine = create_engine(
         url.difference_update_query(["options"]),
         connect_args=_connect_args(url),
-        # Writers rely on it: what a lock made them wait for must be seen by the statement after it.
-        isolation_level="READ COMMITTED",
         executemany_mode="values_plus_batch",
         executemany_batch_page_size=500,
         use_native_hstore=False,
-        pool_size=2,
-        pool_pre_ping=True,
+        pool_size=KEPT,
+        hide_parameters=True,  # they are people's data and secrets: no error may quote them
     )
     event.listen(engine, "connect", _be_patient)
     event.listen(engine, "checkin", _be_patient)
+    event.listen(engine, "checkin", _note_time)
+    event.listen(engine, "checkout", _ask_whether_it_lives(engine.dialect))
     return engine
+
+
+def _note_time(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = monotonic()
+
+
+def _ask_whether_it_lives(dialect: Dialect) -> Callable[[Any, Any, Any], None]:
+    """To be told when a connection is taken from the pool: one that was not used just now may be dead."""
+
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
+        if monotonic() - record.info.get("idle_since", monotonic()) < TRUSTED_SECONDS:
+            return
+        try:
+            dialect.do_ping(connection)
+        except Psycopg2Error as error:
+            raise DisconnectionError(str(error)) from error
+
+    return look
 
 
 def _connect_args(url: URL) -> dict[str, Any]:
@@ -61,7 +90,10 @@ def _connect_args(url: URL) -> dict[str, Any]:
         "lock_timeout": LOCK_SECONDS,
         "idle_in_transaction_session_timeout": IDLE_SECONDS,
     }
-    settings = [f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items()]
+    # Writers rely on it: what a lock made them wait for must be seen by the statement after it. As the default of a
+    # session it need not be said each time.
+    settings = ["-c default_transaction_isolation=read\\ committed"]
+    settings += [f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items()]
     given = url.query.get("options", ())
     return {name: value for name, value in own.items() if name not in url.query} | {
         "connection_factory": PatientConnection,
@@ -74,6 +106,23 @@ def _be_patient(connection: Any, _record: Any) -> None:
     # The pool hands in None for a connection that was given up.
     if connection is not None:
         connection.patience = ANSWER_SECONDS
+
+
+@contextmanager
+def in_session(connection: Connection, **different: Any) -> Iterator[None]:
+    """For the length of the block the transactions of a connection are different: see psycopg2's ``set_session``.
+
+    It costs nothing: what SQLAlchemy offers for it asks the server twice.
+    """
+    driver = _driver(connection)
+    driver.set_session(**different)
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            if connection.in_transaction():
+                connection.rollback()
+            driver.set_session(isolation_level="DEFAULT", readonly="DEFAULT", autocommit=False)
 
 
 def be_hurried(engine: Engine, seconds: float) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from fms.alerts import Outlook
+from fms.judging import Outlook
 from fms.model.alert import Alert
 from fms.model.clock import format_instant
 from fms.model.ids import made_at

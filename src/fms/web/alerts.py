@@ -1,7 +1,8 @@
 """Alerts: make, list, read, change and delete them, and ask why one does not fire."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from typing import Any
@@ -9,16 +10,18 @@ from uuid import UUID
 
 from flask import Response, jsonify, request
 
-from fms.alerts import Outlook
-from fms.db.creation import Key, Repeat
+from fms.db.creation import Key, New, Repeat
 from fms.db.listing import SORTS, Filter
 from fms.errors import Invalid, NotFound, Transient
+from fms.judging import Outlook, explain_fare
 from fms.model.alert import Alert
 from fms.model.alert_document import parse_alert
 from fms.model.clock import DAY_MS, date_of, format_instant, parse_instant
 from fms.model.ids import parse_id
+from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.shown import price_document
+from fms.ports import Outcome
 from fms.verdicts import in_one_line
 from fms.web.alert_answers import alert_answer, made_answer, made_document
 from fms.web.alert_schemas import (
@@ -32,7 +35,7 @@ from fms.web.alert_schemas import (
     SnoozeIn,
 )
 from fms.web.cursors import cursor_of, link_next, place_of, unknown_cursor
-from fms.web.parts import identity, me, parts
+from fms.web.parts import me, parts
 from fms.web.preconditions import if_match
 from fms.web.problems import Fault, Problem, invalid
 from fms.web.routes import IDEMPOTENCY_KEY, IF_MATCH, Routes
@@ -66,19 +69,44 @@ def create(body: dict[str, Any]) -> Response:
     """Make an alert. With an Idempotency-Key the request may be sent again: it makes one alert, and has one answer."""
     key = _idempotency_key(body)
     made = _made(body)
-    census = parts().creation.census(me().id, made.ref, key)
-    if census.repeat:
+    census = parts().creation.census(me().id, body.get("ref"), key)
+    if census.repeat and key:
         return _again(census.repeat, key)
     if census.same_ref:
         raise _same_ref(made.ref, census.same_ref)
     if census.alerts >= (most := parts().site.settings.alerts_per_user):
         raise Problem("limit", f"you have {census.alerts} alerts, and {most} are allowed: delete some first")
-    before = parts().creation.add(made, key)
-    if isinstance(before, UUID):
-        raise _same_ref(made.ref, before)
-    if before:
-        return _again(before, key)
-    return _first_answer(made.id, key)
+    outcome, outlook = _assessed(made)
+    begun = replace(made, state=outcome.state) if outcome else made
+    document = made_document(begun, outlook, parts().site.clock())
+    if key:
+        key = replace(key, answer=json.dumps(document))
+    found = parts().creation.add(New(made, outcome, parts().site.alerts.catch_up_at(parts().site.clock()), key))
+    if isinstance(found, UUID):
+        raise _same_ref(made.ref, found)
+    if isinstance(found, Repeat):
+        assert key is not None  # noqa: S101  # nothing is repeated without
+        return _again(found, key)
+    _hand_over(found)
+    return made_answer(document, 201)
+
+
+def _assessed(made: Alert) -> tuple[Outcome, Outlook] | tuple[None, None]:
+    """How an alert begins; if prices cannot be read it is evaluated later."""
+    try:
+        return parts().site.alerts.judging.assess(made)
+    except Transient as error:
+        site_log().warning("evaluated later", alert=str(made.id), why=str(error))
+        return None, None
+
+
+def _hand_over(messages: Sequence[Message]) -> None:
+    """Let the inbox have at once what an alert fires when it is made; if it cannot, it has it later."""
+    try:
+        parts().site.notifications.hand_over(messages)
+    except Transient as error:
+        # The alert is made, and its outbox has them.
+        site_log().warning("handed over later", messages=len(messages), why=str(error))
 
 
 def _made(body: Mapping[str, Any]) -> Alert:
@@ -87,9 +115,8 @@ def _made(body: Mapping[str, Any]) -> Alert:
     wish = parse_alert({**body, "ref": ref or "its id"})
     _check_dates(wish.criteria.depart_to)
     alert_id = parts().site.mint.new(slot_of_od(wish.criteria.od))
-    return Alert(
-        alert_id, me().id, me().email, wish.ref if ref else str(alert_id), wish.kind, wish.amount, wish.criteria
-    )
+    name = wish.ref if ref else str(alert_id)
+    return Alert(alert_id, me().id, me().email, name, wish.kind, wish.amount, wish.criteria)
 
 
 def _check_dates(depart_to: date) -> None:
@@ -112,35 +139,12 @@ def _same_ref(ref: str, there: UUID) -> Problem:
     return Problem("conflict", f"ref: {ref!r} is your alert {there}", Fault("you have one called so", pointer="/ref"))
 
 
-def _again(before: Repeat, key: Key | None) -> Response:
+def _again(before: Repeat, key: Key) -> Response:
     """The first answer, whatever became of the alert since."""
-    assert key is not None  # noqa: S101  # nothing is repeated without
     if before.request != key.request:
-        raise Problem(
-            "key-reused", "Idempotency-Key: it was used for another alert", Fault("used", header="Idempotency-Key")
-        )
-    if before.answer is not None:
-        return made_answer(json.loads(before.answer), 201, repeated=True)
-    try:
-        return _first_answer(before.alert_id, key, repeated=True)
-    except NotFound:
-        raise Problem("conflict", f"the alert {before.alert_id} was made with this key, and is deleted") from None
-
-
-def _first_answer(alert_id: UUID, key: Key | None, *, repeated: bool = False) -> Response:
-    alert = parts().site.alert_rows.get(alert_id)
-    document = _judged(alert)
-    _check_account(alert)
-    if key is not None:
-        document = json.loads(parts().creation.answered(alert, key, json.dumps(document)))
-    return made_answer(document, 201, repeated=repeated)
-
-
-def _check_account(alert: Alert) -> None:
-    """What was made while its account was being deleted goes with it."""
-    if parts().accounts.identify(me().id, identity().session.id) is None:
-        parts().site.alerts.delete(alert)
-        raise Problem("unauthenticated", "the session of this token has ended: log in again")
+        fault = Fault("it was used for another request", header="Idempotency-Key")
+        raise Problem("key-reused", "Idempotency-Key: it was used for another alert", fault)
+    return made_answer(json.loads(before.answer), 201, repeated=True)
 
 
 def _judged(alert: Alert) -> dict[str, Any]:
@@ -275,8 +279,8 @@ def _changed(alert: Alert) -> Response:
 def explain(alert_id: str) -> dict[str, Any]:
     """Why an alert fires or does not: on the best fares that it wants, and what each criterion excludes."""
     alerts, clock = parts().site.alerts, parts().site.clock
-    found = alerts.explain(mine(alert_id))
-    judged = [(fare, alerts.explain_fare(found.alert, fare)) for fare in found.best]
+    found = alerts.judging.explain(mine(alert_id))
+    judged = [(fare, explain_fare(found.alert, fare)) for fare in found.best]
     return {
         "alert": alert_answer(found.alert, clock()),
         "verdict": in_one_line(found),

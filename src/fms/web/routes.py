@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
+from fms.web.bodies import Bodies
 from fms.web.fields import Closed
 from fms.web.problems import PROBLEMS
 
@@ -54,6 +55,8 @@ class ProblemOut(Closed):
 class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
     """Some routes of the API."""
 
+    ARGUMENTS_PARSER = Bodies()
+
     def __init__(self, name: str, prefix: str, description: str) -> None:
         super().__init__(name, f"fms.web.{name}", url_prefix=prefix, description=description)
 
@@ -97,9 +100,9 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                     decorated
                 )
             if query is not None:
-                decorated = self.arguments(query, location="query")(decorated)
+                decorated = self.arguments(query(), location="query")(decorated)
             if body is not None:
-                decorated = self.arguments(body)(decorated)
+                decorated = self.arguments(body())(decorated)
             if not public:
                 decorated = self.doc(security=[{"bearer": []}])(decorated)
             return cast("Callable[P, Answer]", self.route(path, methods=[method], parameters=list(headers))(decorated))

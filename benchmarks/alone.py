@@ -1,6 +1,6 @@
 """The parts alone, without the work of fms between them: what a stage cannot be quicker than.
 
-Each is a process of its own, started as ``python limits.py NAME ARGUMENT…``, and prints one object: what it worked on,
+Each is a process of its own, started as ``python alone.py NAME ARGUMENT…``, and prints one object: what it worked on,
 ``seconds`` and ``cpu_seconds`` of the work without its preparation, and more.
 """
 
