@@ -1,6 +1,7 @@
 """Alerts, notifications, prices and users through the command line: what lists say, and why an alert does not fire."""
 
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -27,10 +28,11 @@ def wish(ref: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A site where two fares of 350.00 and 340.00 are known, and alerts of several kinds wait."""
-    monkeypatch.setenv("FMS_DATA", str(tmp_path / "data"))
+@pytest.fixture(scope="module")
+def known_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a site where two fares of 350.00 and 340.00 are known, and alerts of several kinds wait."""
+    folder = tmp_path_factory.mktemp("known")
+    data = folder / "data"
     known = [fare(350, "BA178", at="d1 00:00"), fare(340, "AA1+AA2", at="d1 00:00", fare_brand="Basic")]
     wishes = [
         wish("plain"),
@@ -39,9 +41,16 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         wish("low", kind="new_low", target_minor=None, max_stops=0, carriers_out=["AF", "BA"]),
         wish("paused"),
     ]
-    fms("run", written(tmp_path / "known.jsonl", known)).checked()
-    fms("alerts", "import", written(tmp_path / "alerts.jsonl", wishes)).checked()
-    fms("alerts", "pause", "paused").checked()
+    fms("run", written(folder / "known.jsonl", known), "--data", data).checked()
+    fms("alerts", "import", written(folder / "alerts.jsonl", wishes), "--data", data).checked()
+    fms("alerts", "pause", "paused", "--data", data).checked()
+    return data
+
+
+@pytest.fixture
+def site(known_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a copy of it is."""
+    monkeypatch.setenv("FMS_DATA", str(copytree(known_site, tmp_path / "data")))
     return tmp_path
 
 
@@ -243,6 +252,13 @@ def test_a_user_in_quiet_hours_is_told_later(site: Path) -> None:
     assert {row["status"] for row in fms("notifications", "list", "--json").lines} == {"held"}
     changed = fms("users", "set", "--quiet", "none", "--daily-cap", "none", "--json").checked().report
     assert (changed["quiet_from"], changed["daily_cap"], changed["zone"]) == (None, None, "Europe/London")
+
+
+def test_a_user_says_how_to_hear(site: Path) -> None:
+    for given, kept, word in (("mail,push", ["push", "mail"], "push,mail"), ("none", [], "none"), ("all", None, "-")):
+        changed = fms("users", "set", "--channels", given, "--json").checked().report
+        assert changed["channels"] == kept
+        assert f"channels:       {word}\n" in fms("users", "show").checked().out
 
 
 def test_a_user_who_snoozes_is_told_later(site: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -25,16 +26,24 @@ STANDS = ("tests.acceptance.killed", "second move")
 """Runs a command that waits when its second move is about to be decided."""
 
 
+@pytest.fixture(scope="module")
+def fired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a site of two files in which something fired, to be copied."""
+    folder = tmp_path_factory.mktemp("fired")
+    wishes = written(folder / "wishes.jsonl", alerts())
+    fares = written(folder / "feed.jsonl", feed(30))
+    fms("run", fares, "--alerts", wishes, "--data", folder / "d").checked()
+    assert ledger(folder / "d")[1]
+    return folder / "d"
+
+
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data directory of a site of two files in which something fired."""
+def data(fired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, on which every command of the test works."""
     monkeypatch.setenv("FMS_DATA", str(tmp_path / "d"))
     # A mover that waits is soon given up.
     monkeypatch.setenv("FMS_MOVE_LEASE_SECONDS", "0.5")
-    wishes = written(tmp_path / "wishes.jsonl", alerts())
-    fms("run", written(tmp_path / "feed.jsonl", feed(30)), "--alerts", wishes).checked()
-    assert ledger(tmp_path / "d")[1]
-    return tmp_path / "d"
+    return copytree(fired, tmp_path / "d")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.place import MEMORY, Place, empty, make_postgres, place_of
+from tests.contracts.place import MEMORY, EmptySites, Place, empty, make_postgres, place_of
 from tests.contracts.town import MemoryTown, SqlTown, Town
 from tests.services.postgres import Databases, Postgres
 from tests.services.shared import Shared
@@ -17,6 +17,12 @@ def postgres_site(shared_servers: Shared, tmp_path_factory: pytest.TempPathFacto
     databases = Databases(shared_servers.place("postgres", lambda owner: Postgres(owner=owner).start().url))
     yield make_postgres(databases, tmp_path_factory.mktemp("site"))
     databases.drop()
+
+
+@pytest.fixture(scope="session")
+def empty_sites(tmp_path_factory: pytest.TempPathFactory) -> EmptySites:
+    """Made once, as above."""
+    return EmptySites(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture

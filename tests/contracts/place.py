@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from sqlalchemy import text
@@ -30,6 +31,24 @@ class Place:
         return open_router(self.data, self.shards, self.catalog_url)
 
 
+class EmptySites:
+    """Sites of files that have a schema and no rows, each made once and copied for whoever needs one.
+
+    Args:
+        folder: where they are made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def copied(self, data: Path, shards: int) -> Place:
+        """A site of so many files in a directory that is empty, or not there."""
+        made = self._folder / f"{shards}"
+        if not made.exists():
+            Place(made, shards).router().close()
+        return Place(copytree(made, data, dirs_exist_ok=True), shards)
+
+
 MEMORY = "memory"
 
 
@@ -40,7 +59,8 @@ def place_of(request: pytest.FixtureRequest, folder: Path) -> Place | None:
     if request.param == "postgres":
         found: Place = request.getfixturevalue("postgres_place")
         return found
-    return Place(folder, request.param)
+    sites: EmptySites = request.getfixturevalue("empty_sites")
+    return sites.copied(folder, request.param)
 
 
 def make_postgres(databases: Databases, data: Path) -> Place:

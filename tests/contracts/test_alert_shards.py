@@ -230,7 +230,10 @@ def test_a_paused_alert_is_not_seen_and_a_deleted_one_is_not_either(shards: Shar
     assert shards.match(change(price=10_000)) == []
 
 
-def test_a_shard_that_gave_the_slot_away_refuses_the_write_and_nothing_is_written(sql_shards: SqlShards) -> None:
+def test_a_shard_that_gave_the_slot_away_refuses_the_write_and_nothing_is_written(
+    sql_shards: SqlShards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fms.shards.router.WAIT_SECONDS", 0.1)
     made = alert(amount=40_000)
     sql_shards.add(made)
     slot = slot_of_id(made.id)

@@ -13,7 +13,6 @@ from fms.db.memory.alerts import MemoryAlertRows
 from fms.db.memory.matching import MemoryAlertLedger
 from fms.db.memory.shard import MemoryShard
 from fms.db.memory.users import MemoryUsers
-from fms.db.sites import open_router
 from fms.db.users import Users
 from fms.model.alert import Alert
 from fms.model.fare import Fare, FareBatch
@@ -26,6 +25,7 @@ from fms.shards.router import Router
 from fms.stages.diff import Diff
 from fms.stages.match import Match
 from tests.builders import FARE, MINT, MONDAY, alert, fare
+from tests.contracts.place import EmptySites
 
 AFTER = 1_000
 HOUR = 3_600_000
@@ -79,11 +79,11 @@ class Site:
 
 
 @pytest.fixture(params=["memory", 2])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, empty_sites: EmptySites, tmp_path: Path) -> Iterator[Site]:
     if request.param == "memory":
         yield Site()
         return
-    router = open_router(tmp_path, request.param)
+    router = empty_sites.copied(tmp_path, request.param).router()
     yield Site(router)
     router.close()
 

@@ -1,12 +1,14 @@
 """How long rows are kept: one rule per table, applied to shards of both kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
+from typing import cast
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import BigInteger, Boolean, Engine, SmallInteger, Table, Text, Uuid, select
 
 from fms.db import tables
 from fms.db.migrate import History, upgrade
@@ -15,8 +17,9 @@ from fms.db.partitions import make_partitions, rows_in_default
 from fms.db.retention import RETENTIONS, drop_past_months, maintain
 from fms.db.rows import alert_values, window_rows
 from fms.model.alert import Alert
-from fms.model.clock import DAY_MS
+from fms.model.clock import DAY_MS, HOUR_MS
 from fms.model.fold import Firing
+from fms.model.notification import PENDING, SENT
 from fms.ports import Outcome
 from fms.rebalance.journal import Journal
 from fms.rebalance.plan import Plan, PlannedMove
@@ -58,6 +61,84 @@ def add(shard: Shard, *alerts: Alert, of_another: bool = False) -> None:
         if not of_another:
             connection.execute(tables.alert.insert(), [alert_values(one) | owed for one in alerts])
         connection.execute(tables.alert_window.insert(), [row for one in alerts for row in window_rows(one)])
+
+
+def filled(table: Table, **values: object) -> dict[str, object]:
+    """A row with these values, and something in every other column that must have it."""
+    made: dict[type, Callable[[], object]] = {
+        BigInteger: lambda: 0,
+        SmallInteger: lambda: 7,
+        Text: lambda: "",
+        Boolean: lambda: False,
+        Uuid: lambda: MINT.new(7),
+    }
+    wanted = [one for one in table.columns if not one.nullable and one.server_default is None]
+    return {one.name: made[type(one.type)]() for one in wanted} | values
+
+
+def put(shard: Shard, table: Table, *rows: dict[str, object]) -> None:
+    """Write rows of a table."""
+    with writing(shard.engine) as connection:
+        connection.execute(table.insert(), list(rows))
+
+
+def somebody(shard: Shard) -> UUID:
+    """A user who is there."""
+    row = filled(tables.user_account, email=f"{uuid4().hex}@example.org", zone="UTC")
+    put(shard, tables.user_account, row)
+    return cast("UUID", row["id"])
+
+
+def values_of(shard: Shard, table: Table, name: str) -> set[object]:
+    """What a column holds."""
+    with reading(shard.engine) as connection:
+        return set(connection.execute(select(table.c[name])).scalars())
+
+
+BY_CLOCK = [
+    (tables.session, "expires_at", 30 * DAY_MS),
+    (tables.device, "retired_at", 30 * DAY_MS),
+    (tables.idempotency_key, "created_at", 48 * HOUR_MS),
+]
+
+
+@pytest.mark.parametrize(("table", "since", "kept"), BY_CLOCK, ids=[table.name for table, *_ in BY_CLOCK])
+def test_what_people_did_is_kept_by_the_clock(
+    shard: Shard, router: Router, settings: Settings, table: Table, since: str, kept: int
+) -> None:
+    user, clock = somebody(shard), MONDAY + 400 * DAY_MS
+    times = [clock - kept - 1, clock - kept, clock, *([None] if table.c[since].nullable else [])]
+    put(shard, table, *(filled(table, user_id=user, key=str(at), **{since: at}) for at in times))
+    assert set(maintain(router, settings, clock, MONDAY).values()) == {0}, "by the newest fare nothing of it is old"
+    deleted = maintain(router, settings, MONDAY, clock)
+    assert deleted == dict.fromkeys(deleted, 0) | {table.name: 1}
+    assert values_of(shard, table, since) == set(times[1:])
+
+
+@pytest.mark.parametrize("table", [tables.notification, tables.push, tables.session, tables.device], ids=str)
+def test_what_has_no_user_any_more_is_deleted_however_new_it_is(
+    shard: Shard, router: Router, settings: Settings, table: Table
+) -> None:
+    here, gone = somebody(shard), MINT.new(7)
+    new = {name: MONDAY for name in ("observed_at", "told_at", "expires_at") if name in table.c}
+    put(shard, table, *(filled(table, user_id=user, **new) for user in (here, gone)))
+    deleted = maintain(router, settings, MONDAY, MONDAY)
+    assert deleted == dict.fromkeys(deleted, 0) | {table.name: 1}
+    assert values_of(shard, table, "user_id") == {here}
+
+
+def test_what_was_told_is_kept_for_as_long_as_is_said(shard: Shard, router: Router, settings: Settings) -> None:
+    user, now = somebody(shard), MONDAY + 500 * DAY_MS
+    told, open_, new = (now - 400 * DAY_MS - 1, SENT), (now - 400 * DAY_MS - 2, PENDING), (now - 400 * DAY_MS, SENT)
+    rows = [
+        filled(tables.notification, user_id=user, observed_at=at, status=status) for at, status in (told, open_, new)
+    ]
+    put(shard, tables.notification, *rows)
+    put(shard, tables.push, *(filled(tables.push, user_id=user, told_at=now - 30 * DAY_MS - n) for n in (0, 1)))
+    deleted = maintain(router, settings, now, MONDAY)
+    assert deleted == dict.fromkeys(deleted, 0) | {"notification": 1, "push": 1}
+    assert values_of(shard, tables.notification, "observed_at") == {open_[0], new[0]}
+    assert values_of(shard, tables.push, "told_at") == {now - 30 * DAY_MS}
 
 
 def test_every_table_that_grows_has_a_retention() -> None:

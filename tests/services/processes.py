@@ -49,7 +49,7 @@ def free_port() -> int:
     return next(port for port in _ports() if _is_free(port))
 
 
-def _memory() -> Path | None:
+def memory() -> Path | None:
     """A file system in memory with much room, if there is one: to write to it is to keep it, also from a kill.
 
     On a disk servers that wait for it, as RabbitMQ for each queue that it declares, take several times as long.
@@ -99,7 +99,7 @@ class Server(ABC):
     def __init__(self, folder: Path | None = None, *, owner: int | None = None) -> None:
         self.port = free_port()
         self._keep = folder is not None
-        self.folder = folder or Path(mkdtemp(prefix="fms-", dir=_memory()))
+        self.folder = folder or Path(mkdtemp(prefix="fms-", dir=memory()))
         self._owner = owner or os.getpid()
         self._guard: int | None = None
 

@@ -15,8 +15,10 @@ from tests.simulation.world import Kind
 ONE_SEED = os.environ.get("FMS_SIM_SEED")
 """``FMS_SIM_SEED=1234 pytest tests/simulation/test_simulation.py`` lives the life of one seed again."""
 
-LIVES = 1_000
+LIVES = 500
+MANY_LIVES = 64 * LIVES
 LEAST_AT_A_POINT, LEAST_OF_A_SORT = 20, 3
+"""In a thousand lives."""
 FORGOTTEN = ("restarted", "gone back", "emptied", "lost")
 
 
@@ -41,7 +43,7 @@ def live(seeds: Sequence[int], shortcuts: Shortcuts, kind: Kind | None = None) -
 
 def check_not_blind(struck: Counter[str], lives: int) -> None:
     """Faults struck at every point, and every sort of fault where it belongs."""
-    share = lives / LIVES
+    share = lives / 1_000
     points = Counter({point: sum(n for what, n in struck.items() if what.startswith(f"{point}: ")) for point in STEPS})
     seldom = {point: n for point, n in points.items() if n < LEAST_AT_A_POINT * share}
     sorts = {f"{point}: {sort}" for point, some in STEPS.items() for sort in some}
@@ -65,7 +67,7 @@ def test_whatever_the_price_book_forgets_no_firing_is_missing(shortcuts: Shortcu
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("kind", [None, FORGETFUL])
 def test_in_tens_of_thousands_of_lives_nothing_is_lost_either(kind: Kind | None, shortcuts: Shortcuts) -> None:
-    live(range(2 * LIVES, 32 * LIVES), shortcuts, kind)
+    live(range(MANY_LIVES), shortcuts, kind)
 
 
 def test_a_life_is_the_same_whenever_it_is_lived(shortcuts: Shortcuts, monkeypatch: pytest.MonkeyPatch) -> None:

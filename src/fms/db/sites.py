@@ -12,7 +12,7 @@ from fms.db.initialise import deal_out
 from fms.db.migrate import HEADS, History, current, is_behind, upgrade
 from fms.errors import Fatal
 from fms.runlock import exclusive
-from fms.shards.catalog import read_catalog
+from fms.shards.catalog import is_filled, read_catalog
 from fms.shards.engine import database_name, open_engine, opened
 from fms.shards.router import Router, Shard, SlotMap
 from fms.shards.urls import located, missing_file, shown
@@ -59,7 +59,7 @@ def _catalog_of(data: Path, shards: int, catalog_url: str | None) -> Iterator[En
     # Two commands that open a new directory at once must not both deal out its slots.
     with exclusive(data / "open.lock", wait=True), opened(catalog_place(data, None)) as catalog:
         upgrade(catalog, History.CATALOG)
-        if not read_catalog(catalog)[1]:
+        if not is_filled(catalog):
             deal_out(catalog, own_shards(shards), data, date.min)
         yield catalog
 
@@ -86,7 +86,7 @@ def _checked_catalog(data: Path, catalog_url: str) -> URL:
         if current(catalog, History.CATALOG) is None:
             raise Fatal(f"{database_name(catalog)}: no catalog: {_HOW_TO_MAKE}")
         _bring_up_to_date(catalog, History.CATALOG)
-        if not read_catalog(catalog)[1]:
+        if not is_filled(catalog):
             raise Fatal(f"{database_name(catalog)}: an empty catalog: {_HOW_TO_MAKE}")
     return url
 
