@@ -14,6 +14,7 @@ from fms.channels.console import Console
 from fms.db.accounts import AccountRows
 from fms.db.alerts import AlertRows
 from fms.db.closing import Closing
+from fms.db.devices import DeviceRows
 from fms.db.leases import Lease
 from fms.db.matching import SqlAlertLedger
 from fms.db.notifications import SqlNotifications
@@ -36,6 +37,8 @@ from fms.stages.match import Match, nobody_else
 from fms.stages.notify import Notify
 
 if TYPE_CHECKING:
+    from fms.accounts.devices import Devices
+    from fms.accounts.keys import Keys
     from fms.accounts.service import Accounts
     from fms.pricebook.redis import RedisPageStore
     from fms.queues.rabbitmq import Consuming, RabbitMQ
@@ -129,6 +132,12 @@ class Site:
         rows = AccountRows(self.router, self.mint, self.clock)
         passwords = Passwords(fast=self.settings.fast_passwords)
         return Accounts(rows, Closing(self.router), passwords, self.clock, self.settings.refresh_days)
+
+    def devices(self, keys: "Keys") -> "Devices":
+        """Where its users' pushes are sent to."""
+        from fms.accounts.devices import Devices
+
+        return Devices(DeviceRows(self.router, self.mint, self.clock), keys, self.settings.devices_per_user)
 
     def shards(self) -> "Shards":
         """The shards, and the rebalances between them; to be closed."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from fms.alerts import Alerts
 from fms.db.alerts import AlertRows
@@ -153,3 +155,20 @@ def test_without_catching_up_the_fall_would_never_be_told(site: Site) -> None:
     site.diff.settle()
     assert site.seen(fare(price=39_000, observed_at=MONDAY + 2 * HOUR)) == []
     assert site.rows.get(one.id).state.holder is None
+
+
+@pytest.mark.parametrize("site", [2], indirect=True)
+def test_in_files_those_to_be_judged_are_found_without_a_look_at_all_the_others(site: Site) -> None:
+    plans: set[str] = set()
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_others: Any) -> None:
+        if "ORDER BY alert.od" in statement:
+            plans.add(str(cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchone()[-1]))
+
+    assert site.router
+    for shard in site.router.all():
+        event.listen(shard.engine, "before_cursor_execute", explain)
+    site.evaluated()
+    list(site.alerts.catch_up(whenever=True))
+    searched = {plan.split(" (")[0] for plan in plans}
+    assert searched == {f"SEARCH alert USING INDEX ix_alert_{name}" for name in ("owed", "catch_up")}

@@ -28,6 +28,10 @@ from sqlalchemy import (
     text,
 )
 
+from fms.db.accounts import AccountRows
+from fms.db.creation import AlertCreation, Key, New
+from fms.db.devices import DeviceRows, Registration
+from fms.db.inbox_pages import InboxFilter, InboxPages
 from fms.db.leases import Lease
 from fms.db.migrate import History, upgrade
 from fms.db.retention import drop_past_months, maintain
@@ -49,6 +53,7 @@ from fms.shards.ownership import SHARD, slot_owner, slot_pass, take
 from fms.shards.router import Router
 from fms.stages.notify import Notify
 from tests.builders import MINT, MONDAY, change, change_batch, criteria, fare
+from tests.builders import alert as an_alert
 from tests.contracts.homes import NAMES, Home, found_home, planned, swap
 from tests.contracts.town import SqlTown
 from tests.services.postgres import Databases
@@ -367,12 +372,18 @@ def test_the_signature_of_a_row_changes_whenever_it_does(watched: Home, tmp_path
         live(town)
         lease(town)
         catch_up(town)
+        come_and_go(router)
+        read(router, town)
         settings = load_settings(tmp_path)
         assert sum(maintain(router, settings, MONDAY + 4000 * DAY_MS, MONDAY + 4000 * DAY_MS).values()) > 0
         assert drop_past_months(router, settings, MONDAY + 4000 * DAY_MS) > 0
     states = seen(watched)
     assert states.keys() == WATCHED.keys()
-    for table, least in {"alert": 20, "outbox": 12, "notification": 15, "push": 4, "user_account": 6}.items():
+    enough = {
+        "alert": 20, "outbox": 12, "notification": 15, "push": 4, "user_account": 6, "session": 6, "device": 6,
+        "idempotency_key": 1,
+    }  # fmt: skip
+    for table, least in enough.items():
         assert states[table] >= least, states
 
 
@@ -434,6 +445,45 @@ def lease(town: SqlTown) -> None:
         worker.sweep()
         worker.deliver(at)
     assert town.holders() == []
+
+
+def come_and_go(router: Router) -> None:
+    """Log in, refresh, log out; register and retire a device; make an alert with a key, all as over the API."""
+    accounts, devices = AccountRows(router, MINT, Clock()), DeviceRows(router, MINT, Clock())
+    for email in ("anna@example.org", "ben@example.org"):
+        assert accounts.add(email, "a hash")
+        account = accounts.find(email)
+        assert account is not None
+        user_id = account.user.id
+        accounts.rehash(user_id, "a hash", "another")
+        accounts.set_role(user_id, "operator")
+        sessions = [accounts.begin(account, "curl", MONDAY + DAY_MS) for _ in range(2)]
+        assert all(sessions)
+        first, second = [one.id for one in sessions if one]
+        assert accounts.renew(first, 1, MONDAY + 2 * DAY_MS)
+        assert accounts.renew(first, 1, MONDAY + 2 * DAY_MS) is None
+        assert accounts.revoke(user_id, second)
+        accounts.set_password(user_id, "a third")
+        device, _ = devices.register(user_id, Registration("fcm", "phone", "secret", "its hash"), 3)
+        assert device is not None
+        assert devices.activate(device)
+        devices.rename(user_id, device.id, "telephone")
+        devices.register(user_id, Registration("fcm", "phone", "other secret", "its hash"), 3)
+        assert devices.retire(device, "gone")
+        made = an_alert(ref="with a key", user_id=user_id)
+        AlertCreation(router, MINT, Clock()).add(New(made, None, key=Key("first", "a request", "{}")))
+        accounts.close(user_id)
+
+
+def read(router: Router, town: SqlTown) -> None:
+    """Read an inbox, and say that something in it was not read."""
+    user = town.users.find("me@example.org")
+    town.users.change_with(user.id, lambda now: replace(now, channels=("push",)))
+    pages = InboxPages(router, Clock())
+    pages.mark_all(user.id, None)
+    row = pages.page(user.id, InboxFilter(), limit=1, after=None).rows[0]
+    assert row.read_at is not None
+    assert pages.mark(user.id, row.message.notification_id, read=False).read_at is None
 
 
 def catch_up(town: SqlTown) -> None:

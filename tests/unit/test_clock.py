@@ -14,6 +14,7 @@ from fms.model.clock import date_of, days_of, format_instant, parse_date, parse_
         ("2026-01-15T23:13:48.123456789Z", "2026-01-15T23:13:48.123Z"),
         ("2026-01-16T01:13:48+02:00", "2026-01-15T23:13:48.000Z"),
         ("2026-01-15T20:43:48-02:30", "2026-01-15T23:13:48.000Z"),
+        ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
     ],
 )
 def test_an_instant_is_read_with_its_zone_and_shown_in_utc(text: str, shown: str) -> None:
@@ -24,6 +25,7 @@ def test_an_instant_is_read_with_its_zone_and_shown_in_utc(text: str, shown: str
     "text",
     ["", "2026-01-15", "2026-01-15T23:13:48", "2026-02-31T00:00:00Z", "2026-01-15T24:00:00Z",
      "2026-01-15T23:13:48+24:00",
+     "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01",
      "2026-01-15 23:13:48Z", "2026-01-15T23:13Z", "2026-01-15T23:13:60Z", "yesterday"],
 )  # fmt: skip
 def test_an_instant_without_zone_or_off_the_calendar_is_refused(text: str) -> None:

@@ -18,12 +18,11 @@ from fms.model.user import User
 from fms.ports import Inbox, Overtaken, Pushed
 
 _TELLING = ("status", "release_at", "group_id", "told_at", "told_price")
+_AFRESH = {"status": PENDING, "release_at": None, "group_id": None, "read_at": None}
 _TOLD = ("told_at", "told_price", "told", "told_series")
 
 _RAISE_VERSION = "version = notification.version + 1"
-_TAKEN_IN = ", ".join(
-    f'"{name}" = excluded."{name}"' for name in (*MESSAGE_COLUMNS, "status", "release_at", "group_id")
-)
+_TAKEN_IN = ", ".join(f'"{name}" = excluded."{name}"' for name in (*MESSAGE_COLUMNS, *_AFRESH))
 _OR_RAISE = (
     f"ON CONFLICT (id) DO UPDATE SET {_TAKEN_IN}, {_RAISE_VERSION}"
     " WHERE notification.revision < excluded.revision RETURNING notification.version"
@@ -65,7 +64,7 @@ def notification_of(row: Row[Any]) -> Notification:
     told = None if row.told is None else fare_from_json(row.told)
     series = None if row.told_series is None else unsigned(row.told_series)
     telling = {name: getattr(row, name) for name in _TELLING}
-    return Notification(message=message_of(row), told=told, told_series=series, **telling)
+    return Notification(message=message_of(row), told=told, told_series=series, read_at=row.read_at, **telling)
 
 
 def _telling(row: Notification) -> dict[str, Any]:
@@ -103,11 +102,12 @@ def note_push(connection: Connection, user_id: UUID, pushed: Pushed) -> None:
 
 
 def take_in(connection: Connection, messages: Sequence[Message]) -> int:
-    """Insert messages; a known one is written over by a higher revision, and judged afresh. Answers how many are new.
+    """Insert messages; a known one is written over by a higher revision, judged afresh, and unread.
 
-    No two messages have one id. Of two who do this at once the higher revision stays, whoever comes first.
+    Answers how many are new. No two messages have one id. Of two who do this at once the higher revision stays,
+    whoever comes first.
     """
-    own = {"status": PENDING, "release_at": None, "group_id": None, "version": 1}
+    own = _AFRESH | {"version": 1}
     by_id = sorted(messages, key=lambda message: message.notification_id)
     rows = [message_values(message) | own | {"slot": slot_of_id(message.user_id)} for message in by_id]
     versions = insert_rows(connection, notification, rows, _OR_RAISE).scalars()

@@ -1,5 +1,7 @@
 """Users, each in the slot of their e-mail."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +62,28 @@ class Users:
         row = user_values(user) | {"version": user_account.c.version + 1}
         update = user_account.update().where(user_account.c.id == user.id).values(row)
         self._router.write(slot_of_id(user.id), lambda connection: connection.execute(update))
+
+    def change_with(self, user_id: UUID, edit: Callable[[User], User]) -> User:
+        """Rewrite a user's preferences under the lock of the row; answers the user as written.
+
+        ``edit``: from the user as it is now to what it shall be; may raise. Raises NotFound.
+        """
+
+        def rewrite(connection: Connection) -> User:
+            # SQLite has one writer at a time, and knows no locks of rows.
+            query = select(user_account).where(user_account.c.id == user_id).with_for_update()
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise NotFound(f"no user {user_id}")
+            before = user_of(row)
+            edited = edit(before)
+            if edited == before:
+                return before
+            edited = replace(edited, version=before.version + 1)
+            connection.execute(user_account.update().where(user_account.c.id == user_id), user_values(edited))
+            return edited
+
+        return self._router.write(slot_of_id(user_id), rewrite)
 
 
 def _by_email(connection: Connection, email: str) -> User | None:

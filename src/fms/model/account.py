@@ -52,6 +52,15 @@ class Session:
     revoked_at: int | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An account in a list of all, with how many alerts it has, and logins that have not ended."""
+
+    account: Account
+    alerts: int
+    sessions: int
+
+
 def checked_password(text: str) -> str:
     """A new password as it is hashed; raises Invalid."""
     password = normalised(text)

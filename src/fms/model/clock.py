@@ -15,6 +15,7 @@ Clock = Callable[[], int]
 """Answers the time in UTC ms."""
 
 _EPOCH = date(1970, 1, 1)
+_FIRST, _LAST = (date.min - _EPOCH).days * DAY_MS, ((date.max - _EPOCH).days + 1) * DAY_MS - 1
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))", re.ASCII
@@ -51,7 +52,10 @@ def parse_instant(text: str) -> int:
         raise Invalid(f"not an RFC 3339 time with a zone: {text[:40]!r}") from None
     offset = 0 if not sign else (int(zone_hour) * 60 + int(zone_minute)) * 60 * SECOND_MS
     ms = midnight + int(clock.timestamp()) * SECOND_MS + int((fraction or "0").ljust(3, "0")[:3])
-    return ms + offset if sign == "-" else ms - offset
+    instant = ms + offset if sign == "-" else ms - offset
+    if not _FIRST <= instant <= _LAST:
+        raise Invalid(f"not within the years 1 to 9999 in UTC: {text[:40]!r}")
+    return instant
 
 
 def format_instant(ms: int) -> str:

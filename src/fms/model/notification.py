@@ -20,6 +20,9 @@ STATUSES = (PENDING, SENDING, SENT, GONE, SUPERSEDED, CANCELLED, ALREADY_TOLD, C
 OPEN = (PENDING, COOLING, HELD, SENDING)
 """Statuses of rows that may still be told."""
 
+NO_NEWS = (SUPERSEDED, CANCELLED, ALREADY_TOLD)
+"""Statuses of rows that have nothing to say that no other row says: nobody need read them."""
+
 OUTBOX_SCHEMA = pa.schema(
     [
         pa.field("notification_id", TEXT, nullable=False),
@@ -135,6 +138,7 @@ class Notification:
         told_at: when it was told last, UTC ms; None: never.
         told_price: the price told last.
         told, told_series: the fare that was shown: the best one that the alert wanted at that time.
+        read_at: when its user said to have read it, UTC ms; None: not yet.
     """
 
     message: Message
@@ -145,6 +149,7 @@ class Notification:
     told_price: int | None = None
     told: Fare | None = None
     told_series: int | None = None
+    read_at: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from fms.model.clock import DAY_MS, format_instant
 from fms.model.fare import Fare
 from fms.model.fare_document import fare_document
 from fms.model.notification import Notification
+from fms.model.user import User, format_time_of_day
 
 
 def _instant(ms: int | None) -> str | None:
@@ -69,11 +70,27 @@ def notification_document(row: Notification) -> dict[str, Any]:
         "told_at": _instant(row.told_at),
         "told_price_minor": row.told_price,
         "told": None if row.told is None or row.told_at is None else fare_document(row.told),
+        "read_at": _instant(row.read_at),
     }
 
 
 def _list(flights: tuple[str, ...] | None) -> list[str] | None:
     return list(flights) if flights else None
+
+
+def preferences_document(user: User) -> dict[str, Any]:
+    """When a user wants to be left in peace, and how they want to hear."""
+    quiet = {
+        name: None if minutes is None else format_time_of_day(minutes)
+        for name, minutes in {"quiet_from": user.quiet_from, "quiet_to": user.quiet_to}.items()
+    }
+    return {
+        "zone": user.zone,
+        **quiet,
+        "daily_cap": user.daily_cap,
+        "snoozed_until": _instant(user.snoozed_until),
+        "channels": None if user.channels is None else list(user.channels),
+    }
 
 
 def price_document(fare: Fare) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Who is told, and when they want to be left in peace."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,6 +11,11 @@ from fms.errors import Invalid
 
 CHANNELS = ("push", "mail", "webhook", "console")
 """How a user may hear, apart from the inbox, which has everything."""
+
+MOST_PUSHES = 1_000
+"""The highest daily cap."""
+
+TIME_OF_DAY = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,42 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Invalid(f"not an IANA time zone: {name[:60]!r}") from None
+
+
+def parse_time_of_day(text: str) -> int:
+    """``HH:MM`` in minutes after midnight; raises Invalid."""
+    if not re.fullmatch(TIME_OF_DAY, text):
+        raise Invalid(f"not a time of day: {text[:40]!r}")
+    hour, minute = text.split(":")
+    return int(hour) * 60 + int(minute)
+
+
+def format_time_of_day(minutes: int) -> str:
+    """The reverse of ``parse_time_of_day``."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def checked_cap(pushes: int) -> int:
+    """A daily cap; raises Invalid."""
+    if not 1 <= pushes <= MOST_PUSHES:
+        raise Invalid(f"1 to {MOST_PUSHES} or none wanted, not {str(pushes)[:40]!r}")
+    return pushes
+
+
+def checked_channels(names: Sequence[str]) -> tuple[str, ...]:
+    """Channels, each named once, in the order of ``CHANNELS``; none: the inbox only. Raises Invalid."""
+    for name in names:
+        if name not in CHANNELS:
+            raise Invalid(f"one of {', '.join(CHANNELS)} wanted, not {name[:40]!r}")
+    if len(set(names)) < len(names):
+        raise Invalid("a channel is named twice")
+    return tuple(name for name in CHANNELS if name in names)
+
+
+def check_quiet(start: int | None, end: int | None) -> None:
+    """Raise Invalid, for the end, unless quiet hours have both bounds or none."""
+    if (start is None) != (end is None):
+        raise Invalid("quiet_to: quiet hours have a beginning and an end, or neither")
 
 
 def held_until(user: User, now: int, pushes: list[int]) -> int | None:

@@ -5,7 +5,8 @@ from typing import Any
 from fms.accounts.service import Identity
 from fms.model.clock import format_instant
 from fms.model.ids import made_at
-from fms.model.shown import alert_document, notification_document
+from fms.model.shown import alert_document, notification_document, preferences_document
+from fms.web.devices import device_answer
 from fms.web.parts import Parts
 
 
@@ -20,6 +21,8 @@ def all_data(parts: Parts, who: Identity) -> dict[str, Any]:
             "role": who.account.role,
             "created_at": format_instant(made_at(user.id)),
         },
+        "preferences": preferences_document(user),
+        "devices": [device_answer(one) for one in parts.devices.all(user.id)],
         "alerts": [alert_document(one, site.clock()) for one in site.alert_rows.all(user.id)],
         "notifications": [notification_document(one) for one in site.notifications.all(user.id)],
         "sessions": [

@@ -6,10 +6,12 @@ from typing import cast
 
 from flask import current_app, g
 
+from fms.accounts.devices import Devices
 from fms.accounts.keys import Keys
 from fms.accounts.service import Accounts, Identity
 from fms.bootstrap import Site
 from fms.db.creation import AlertCreation
+from fms.db.inbox_pages import InboxPages
 from fms.db.listing import AlertPages
 from fms.model.user import User
 from fms.web.tokens import Tokens
@@ -25,6 +27,8 @@ class Parts:
     keys: Keys
     creation: AlertCreation
     pages: AlertPages
+    inbox: InboxPages
+    devices: Devices
     draining: Callable[[], bool]
 
 

@@ -48,7 +48,7 @@ class MemoryNotifications:
                 inbox[message.notification_id] = Notification(message)
             elif known.message.revision < message.revision:
                 inbox[message.notification_id] = replace(
-                    known, message=message, status=PENDING, release_at=None, group_id=None
+                    known, message=message, status=PENDING, release_at=None, group_id=None, read_at=None
                 )
         return len(inbox) - before
 
