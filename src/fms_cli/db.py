@@ -75,7 +75,8 @@ def _tidy_shards(site: "Site") -> dict[str, int]:
 def maintain(data: Data = None, as_json: Json = False) -> None:
     """Delete what is older than its retention (settings keep_…), pages of departed flights, and old dead letters.
 
-    Also the rows that slots left behind in the shards from which they were moved away.
+    Also the rows that slots left behind in the shards from which they were moved away, and what is left of accounts
+    whose deletion was cut short.
 
     In PostgreSQL, where windows are kept by month of departure, also make the partitions of the months to come.
     """
@@ -90,7 +91,8 @@ def maintain(data: Data = None, as_json: Json = False) -> None:
         newest = site.pages.newest()
         dropped = drop_past_months(site.router, site.settings, newest)
         made = prepare(site.router, date_of(utc_day(site.clock())))
-        deleted = delete_old(site.router, site.settings, newest, site.clock())
+        closed = site.accounts().finish_removing()
+        deleted = {"user_account": closed} | delete_old(site.router, site.settings, newest, site.clock())
         deleted["page"] = drop_departed(site.pages, newest)
         deleted |= _tidy_shards(site)
         if site.settings.broker_url is not None:

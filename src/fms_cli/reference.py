@@ -1,4 +1,4 @@
-"""Writes ``docs/cli.md`` and ``docs/settings.md`` from the code; ``--check`` only says whether they are true."""
+"""Writes the pages of ``docs`` that are made from the code; ``--check`` only says whether they are true."""
 
 import sys
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 from typer.main import get_command
 
 from fms.settings import Settings, SourceSettings
+from fms_cli.api_page import api_page
 from fms_cli.app import EXIT_CODES, app
 
 DOCS = Path("docs")
@@ -117,7 +118,7 @@ def _default(name: str) -> str:
     return "none" if name == "sources" or default is None else f"`{default}`"
 
 
-PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+PAGES = {"cli.md": cli_page, "settings.md": settings_page, "api.md": api_page}
 
 
 def main() -> int:

@@ -1,17 +1,24 @@
-"""``fms users``: when a user wants to be left in peace."""
+"""``fms users``: who they are, and when they want to be left in peace."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from fms.errors import Invalid
-from fms.model.clock import format_instant, parse_instant
-from fms.model.user import User, zone_of
+from fms.model.clock import parse_instant
+from fms.model.shown import preferences_document
+from fms.model.user import MOST_PUSHES, User, checked_cap, checked_channels, parse_time_of_day, zone_of
+from fms_cli import accounts
 from fms_cli.options import LOCAL_USER, Data, Json
 from fms_cli.output import json_line
 
-app = typer.Typer(help="When a user wants to be left in peace.", no_args_is_help=True)
+app = typer.Typer(help="Who the users are, and when they want to be left in peace.", no_args_is_help=True)
+app.command("list")(accounts.list_)
+app.command("add")(accounts.add)
+app.command("password")(accounts.password)
+app.command("role")(accounts.role)
+app.command("delete")(accounts.delete)
 
 Email = Annotated[str, typer.Argument(metavar="[EMAIL]", help="Whose; default: the local user.")]
 
@@ -37,6 +44,10 @@ def set_(
     snooze: Annotated[
         str | None, typer.Option("--snooze", metavar="TIME", help="Nothing is delivered before (RFC 3339); 'none'.")
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option("--channels", metavar="LIST", help="How to hear, like push,mail; 'all', 'none': only the inbox."),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -47,9 +58,9 @@ def set_(
     changes |= _quiet(quiet)
     changes |= {} if daily_cap is None else {"daily_cap": _cap(daily_cap)}
     changes |= {} if snooze is None else {"snoozed_until": None if snooze == "none" else parse_instant(snooze)}
+    changes |= {} if channels is None else {"channels": _channels(channels)}
     with open_site(data) as site:
-        changed = replace(site.users.find_or_add(email), **changes)
-        site.users.change(changed)
+        changed = site.users.change_with(site.users.find_or_add(email).id, lambda user: replace(user, **changes))
     _print(changed, as_json=as_json)
 
 
@@ -65,28 +76,36 @@ def _quiet(text: str | None) -> dict[str, Any]:
 
 
 def _minutes(text: str) -> int:
-    hour, _, minute = text.partition(":")
-    if len(text) != 5 or not (hour + minute).isdecimal() or int(hour) > 23 or int(minute) > 59:
-        raise Invalid(f"--quiet: not a time of day: {text!r}")
-    return int(hour) * 60 + int(minute)
+    try:
+        return parse_time_of_day(text)
+    except Invalid as error:
+        raise Invalid(f"--quiet: {error}") from None
 
 
 def _cap(text: str) -> int | None:
     if text == "none":
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
-        raise Invalid(f"--daily-cap: 1 to 1000 or none wanted, not {text!r}")
-    return int(text)
+    try:
+        return checked_cap(int(text) if text.isdecimal() and len(text) < 10 else 0)
+    except Invalid:
+        raise Invalid(f"--daily-cap: 1 to {MOST_PUSHES} or none wanted, not {text!r}") from None
+
+
+def _channels(text: str) -> tuple[str, ...] | None:
+    if text == "all":
+        return None
+    try:
+        return () if text == "none" else checked_channels(text.split(","))
+    except Invalid as error:
+        raise Invalid(f"--channels: {error}") from None
 
 
 def _print(user: User, *, as_json: bool) -> None:
-    document = asdict(user) | {"id": str(user.id)}
-    for name in ("quiet_from", "quiet_to"):
-        minutes = document[name]
-        document[name] = None if minutes is None else f"{minutes // 60:02d}:{minutes % 60:02d}"
-    document["snoozed_until"] = None if user.snoozed_until is None else format_instant(user.snoozed_until)
+    preferences = preferences_document(user)
+    document = {"id": str(user.id), "email": user.email} | preferences | {"version": user.version}
     if as_json:
         json_line(document)
         return
-    for name, value in document.items():
+    shown = document | {"channels": None if user.channels is None else ",".join(user.channels) or "none"}
+    for name, value in shown.items():
         typer.echo(f"{name + ':':<16}{'-' if value is None else value}")

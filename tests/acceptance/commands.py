@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,24 @@ class Done:
         return self
 
 
-def fms(*arguments: str | Path) -> Done:
-    """One command in this process, whatever comes of it."""
+def fms(*arguments: str | Path, send: bytes | None = None) -> Done:
+    """One command in this process, whatever comes of it; ``send`` is its stdin, which is no terminal."""
     from fms_cli.app import main
 
     out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), _stdin(send):
         code = main([str(one) for one in arguments])
     return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _stdin(send: bytes | None) -> Iterator[None]:
+    before = sys.stdin
+    sys.stdin = before if send is None else TextIOWrapper(BytesIO(send))
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 def start(

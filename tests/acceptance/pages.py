@@ -6,7 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
+
+from tests.acceptance.commands import PATIENCE
+from tests.services.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +26,15 @@ SERVERS = {
 }
 """The URLs of servers that pages show."""
 
-_BLOCK = re.compile(r"(?:^<!-- (file: \S+|with servers) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVED = "127.0.0.1:8000"
+"""Where pages have ``fms serve &`` listen."""
+
+WRITTEN_FOR = 2027
+"""The year of the dates in pages, which is past one day; an alert of the past is refused."""
+
+_BLOCK = re.compile(
+    r"(?:^<!-- ((?:file|future file): \S+|with servers) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 _STATE = re.compile(r"\b(?:learning|armed|fired|expired)\b")
@@ -35,6 +48,7 @@ class Block:
         language: of the block.
         text: in it.
         file: the name that the reader is told to save it under.
+        future: whether the years in it are to be those to come.
         with_servers: whether it needs those of ``SERVERS``.
     """
 
@@ -42,6 +56,7 @@ class Block:
     text: str
     file: str | None = None
     with_servers: bool = False
+    future: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +80,7 @@ def text_of(page: Path | str) -> str:
 def blocks(page: Path, *languages: str) -> list[Block]:
     """The blocks of a page in order, of some languages or of all."""
     found = [
-        Block(
-            language, text, mark.removeprefix("file: ") if mark.startswith("file: ") else None, mark == "with servers"
-        )
+        Block(language, text, mark.partition("file: ")[2] or None, mark == "with servers", mark.startswith("future"))
         for mark, language, text in _BLOCK.findall(text_of(page))
     ]
     return [block for block in found if not languages or block.language in languages]
@@ -92,7 +105,7 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 class Reader:
-    """Somebody who follows a page in an empty directory, with an empty data directory.
+    """Somebody who follows a page in an empty directory, with an empty data directory; ``with`` ends what they start.
 
     Args:
         home: the directory.
@@ -105,15 +118,35 @@ class Reader:
         (home / "examples").symlink_to(ROOT / "examples")
         kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self._env = kept | {"PATH": path, "HOME": str(home), "FMS_DATA": str(home / "data"), "LANG": "C.UTF-8"}
+        self._port = free_port()
+        self._env = kept | {
+            "PATH": path,
+            "HOME": str(home),
+            "FMS_DATA": str(home / "data"),
+            "LANG": "C.UTF-8",
+            "FMS_SERVE_PORT": str(self._port),
+            "FMS_UNREADY_SECONDS": "0",
+        }
         self._servers = servers
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for process in self._started:
+            process.terminate()
+        for process in self._started:
+            with process:
+                process.wait(PATIENCE)
 
     def follow(self, page: Path) -> Iterator[tuple[str, Sequence[str], str]]:
         """Do what the page says; answers what was run, the lines shown in the page, and what came out."""
         found = blocks(page)
         for block, following in zip(found, [*found[1:], Block("", "")], strict=True):
             if block.file:
-                (self._home / block.file).write_text(block.text, encoding="utf-8")
+                text = block.text.replace(f"{WRITTEN_FOR}-", f"{_year_to_come()}-") if block.future else block.text
+                (self._home / block.file).write_text(text, encoding="utf-8")
             elif block.with_servers != (self._servers is not None):
                 continue
             elif block.language == "console":
@@ -125,14 +158,25 @@ class Reader:
                 yield block.text, shown, self._run([sys.executable, "-W", "error", "-c", block.text], shown)
 
     def _typed(self, command: Command) -> str:
-        line = command.line
+        line = command.line.replace(SERVED, f"127.0.0.1:{self._port}")
         for name, url in (self._servers or {}).items():
             line = line.replace(SERVERS[name], url)
         if line.startswith("export "):
-            name, _, value = line.removeprefix("export ").partition("=")
-            self._env[name] = value
+            name = line.removeprefix("export ").partition("=")[0]
+            self._env[name] = self._run(["sh", "-c", f'{line}; printf %s "${name}"'], ())
             return ""
-        return self._run(["sh", "-c", line], command.shown)
+        stays = line.endswith(" &")
+        output = self._begun(line.removesuffix(" &")) if stays else self._run(["sh", "-c", line], command.shown)
+        return output.replace(f"127.0.0.1:{self._port}", SERVED)
+
+    def _begun(self, line: str) -> str:
+        """Start what stays; answers the first line that it prints."""
+        with (self._home / "stays.log").open("wb") as log:
+            command = ["sh", "-c", f"exec {line}"]
+            process = subprocess.Popen(command, cwd=self._home, env=self._env, stdout=subprocess.PIPE, stderr=log)
+        self._started.append(process)
+        assert process.stdout is not None
+        return process.stdout.readline().decode()
 
     def _run(self, command: Sequence[str], shown: Sequence[str]) -> str:
         done = subprocess.run(
@@ -143,6 +187,10 @@ class Reader:
         expected_to_fail = bool(shown) and shown[0].startswith("fms: ")
         assert (done.returncode != 0) == expected_to_fail, f"{command}: {done.returncode}\n{output}"
         return output
+
+
+def _year_to_come() -> int:
+    return max(WRITTEN_FOR, datetime.now(UTC).year + 1)
 
 
 def is_as_shown(shown: Sequence[str], output: str) -> bool:

@@ -79,6 +79,8 @@ WRONG_INPUT = [
     ("users set --zone Mars/Olympus", "not an IANA time zone: 'Mars/Olympus'"),
     ("users set --quiet 22:00", "--quiet: HH:MM-HH:MM wanted, not '22:00'"),
     ("users set --quiet 22:00-24:00", "--quiet: not a time of day: '24:00'"),
+    ("users set --channels fax", "--channels: one of push, mail, webhook, console wanted, not 'fax'"),
+    ("users set --channels push,push", "--channels: a channel is named twice"),
     ("users set --daily-cap 0", "--daily-cap: 1 to 1000 or none wanted, not '0'"),
     ("users set --snooze later", "not an RFC 3339 time with a zone: 'later'"),
 ]

@@ -29,7 +29,9 @@ TOUR = [
     "alerts pause mine --user ann@example.org", "alerts resume mine --user ann@example.org",
     "alerts edit mine --user ann@example.org --set max_stops=1", "alerts explain mine --user ann@example.org",
     "alerts snooze mine 2026-01-01T00:00:00Z --user ann@example.org", "alerts delete mine --yes --user ann@example.org",
-    "notifications list", f"prices show JFK LHR {day(120)}", "users set --daily-cap 3", "users show", "db maintain",
+    "notifications list", f"prices show JFK LHR {day(120)}", "users set --daily-cap 3", "users show",
+    "users add zoe@example.org --password-stdin", "users password zoe@example.org --password-stdin",
+    "users role zoe@example.org operator", "users list", "users delete zoe@example.org --yes", "db maintain",
     "config show", "config check", "doctor", "init --data another",
     "shard list", "shard locate JFK LHR", "shard add more sqlite:///more.sqlite", "shard plan", "shard status",
     "shard rebalance --yes", "shard check", "shard verify", "shard rebuild-map", "shard rebalance --drain local0 --yes",
@@ -45,7 +47,10 @@ TOUR_OF_WORKERS = [
 """Those that do."""
 
 TOUR_OF_MOVES = ["shard pause", "shard resume", "shard abort --yes"]
-"""The others: each goes with a rebalance that was left."""
+"""Those that go with a rebalance that was left."""
+
+TOUR_OF_SERVICES = ["serve --port 0"]
+"""The others: they stay until they are told to end."""
 
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -68,7 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_command_does_its_work(folder: Path) -> None:
     for line in TOUR:
-        done = fms(*line.split()).checked()
+        done = fms(*line.split(), send=b"correct horse battery staple\n").checked()
         assert done.out, line
         assert "\x1b" not in done.out + done.err, line
 
@@ -95,8 +100,17 @@ def test_every_command_that_needs_a_rebalance_does_its_work(folder: Path) -> Non
         assert "\x1b" not in done.out + done.err, line
 
 
+def test_every_command_that_stays_does_its_work_until_it_is_told_to_end(folder: Path) -> None:
+    for line in TOUR_OF_SERVICES:
+        process = start(*line.split(), env={"FMS_UNREADY_SECONDS": "0"})
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"listening on "), line
+        process.terminate()
+        assert ended(process).code == 0, line
+
+
 def test_the_tours_leave_no_command_out() -> None:
-    lines = [f"{line} " for line in (*TOUR, *TOUR_OF_WORKERS, *TOUR_OF_MOVES)]
+    lines = [f"{line} " for line in (*TOUR, *TOUR_OF_WORKERS, *TOUR_OF_MOVES, *TOUR_OF_SERVICES)]
     assert {one for one in commands() if any(line.startswith(f"{one} ") for line in lines)} == {*commands()}
 
 

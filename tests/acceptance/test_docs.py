@@ -33,6 +33,8 @@ from tests.acceptance.pages import (
     text_of,
 )
 from tests.services.postgres import Databases
+from tests.services.processes import program
+from tests.services.shared import needed
 
 PAGES = all_pages()
 FOLLOWED = [page for page in PAGES if any(not one.with_servers for one in blocks(page, "console", "python"))]
@@ -56,10 +58,13 @@ def named(cell: str) -> list[str]:
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=str)
 def test_what_a_page_shows_is_what_comes_out(page: Path, tmp_path: Path) -> None:
+    if "$ curl " in text_of(page):
+        needed(lambda: program("curl"))
     followed = 0
-    for ran, shown, output in Reader(tmp_path).follow(page):
-        assert is_as_shown(shown, output), f"{ran}\n{output}"
-        followed += 1
+    with Reader(tmp_path) as reader:
+        for ran, shown, output in reader.follow(page):
+            assert is_as_shown(shown, output), f"{ran}\n{output}"
+            followed += 1
     assert followed
 
 
@@ -69,9 +74,10 @@ def test_what_a_page_shows_with_servers_is_what_comes_out(
 ) -> None:
     urls = [broker_url, redis_url, postgres.new_database(), postgres.new_database()]
     followed = 0
-    for ran, shown, output in Reader(tmp_path, dict(zip(SERVERS, urls, strict=True))).follow(page):
-        assert is_as_shown(shown, output), f"{ran}\n{output}"
-        followed += 1
+    with Reader(tmp_path, dict(zip(SERVERS, urls, strict=True))) as reader:
+        for ran, shown, output in reader.follow(page):
+            assert is_as_shown(shown, output), f"{ran}\n{output}"
+            followed += 1
     assert followed
 
 

@@ -8,7 +8,7 @@ from fms.accounts.passwords import Passwords
 from fms.db.accounts import AccountRows
 from fms.db.closing import Closing
 from fms.errors import Invalid, NotFound
-from fms.model.account import ROLES, USER, Account, Session, checked_password
+from fms.model.account import ROLES, USER, Account, Listed, Session, checked_password
 from fms.model.clock import DAY_MS, Clock
 from fms.model.user import parse_email
 
@@ -61,16 +61,31 @@ class Accounts:
         hashed = self._passwords.hash(checked_password(password))
         self._rows.add(parse_email(email), hashed)
 
-    def add(self, email: str, password: str, role: str = USER) -> None:
-        """Make an account, or give one to a user who has none; raises Invalid if there is one already."""
+    def add(self, email: str, password: str, role: str | None = None) -> None:
+        """Make an account, or give a password to a user who has none.
+
+        Without a role a new one is a user's, and one that is there keeps its own. Raises Invalid as ``check_vacant``.
+        """
+        self.check_vacant(email)
         email, hashed = parse_email(email), self._passwords.hash(checked_password(password))
-        if self._rows.add(email, hashed, _checked_role(role)):
+        if self._rows.add(email, hashed, _checked_role(role or USER)):
             return
+        # Somebody may have registered meanwhile.
+        self.check_vacant(email)
         found = self.find(email)
-        if found.password is not None:
-            raise Invalid(f"{email} has an account already; fms users password changes its password")
+        # The password last: until then all of this can be done again.
+        if role is not None:
+            self._rows.set_role(found.user.id, role)
         self._rows.set_password(found.user.id, hashed)
-        self._rows.set_role(found.user.id, role)
+
+    def check_vacant(self, email: str) -> None:
+        """Raise Invalid if somebody can log in with an e-mail, or its account is being deleted."""
+        found = self._rows.find(parse_email(email))
+        if found is None:
+            return
+        _check_open(found)
+        if found.password is not None:
+            raise Invalid(f"{found.user.email} has an account already; fms users password changes its password")
 
     def find(self, email: str) -> Account:
         """The account of an e-mail; raises NotFound."""
@@ -82,7 +97,7 @@ class Accounts:
     def log_in(self, email: str, password: str, agent: str) -> Identity:
         """Begin a session; raises Refused, after the same time whatever the reason."""
         account = self._checked(self._rows.find(email), password)
-        session = self._rows.begin(account, agent[:200], self._clock() + self._refresh_ms)
+        session = self._rows.begin(account, _printable(agent[:200]), self._clock() + self._refresh_ms)
         if session is None:
             raise Refused
         return Identity(account, session)
@@ -125,11 +140,13 @@ class Accounts:
         self._rows.set_password(account.user.id, self._passwords.hash(wanted))
 
     def set_password(self, account: Account, password: str) -> None:
-        """Give an account a password, whatever it had; ends every login."""
+        """Give an account a password, whatever it had; ends every login. Raises Invalid while it is being deleted."""
+        _check_open(account)
         self._rows.set_password(account.user.id, self._passwords.hash(checked_password(password)))
 
     def set_role(self, account: Account, role: str) -> None:
-        """Make an account a user's or an operator's; raises Invalid for another role."""
+        """Make an account a user's or an operator's; raises Invalid for another role, and while it is being deleted."""
+        _check_open(account)
         self._rows.set_role(account.user.id, _checked_role(role))
 
     def delete(self, account: Account, password: str) -> None:
@@ -141,6 +158,36 @@ class Accounts:
         """The same without a password, for operators. What was cut short is finished by being called again."""
         self._rows.close(account.user.id)
         self._closing.delete(account.user)
+
+    def clear_if_gone(self, account: Account) -> None:
+        """Delete what was made of an account's while it was being deleted; to be called afterwards."""
+        now = self._rows.get(account.user.id)
+        if now is None or now.closed_at is not None:
+            self._closing.delete(account.user)
+
+    def finish_removing(self) -> int:
+        """Delete what is left of accounts whose deletion was cut short: nobody can ask for it again. Answers how many.
+
+        What is being deleted at this moment may be among them; it does not mind.
+        """
+        cut_short = self._rows.closed()
+        for account in cut_short:
+            self._closing.delete(account.user)
+        return len(cut_short)
+
+    def everybody(self) -> Sequence[Listed]:
+        """Every user by e-mail, also those who cannot log in."""
+        return self._rows.everybody()
+
+
+def _printable(text: str) -> str:
+    # It is shown on terminals, and PostgreSQL has no NUL.
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _check_open(account: Account) -> None:
+    if account.closed_at is not None:
+        raise Invalid(f"{account.user.email} is being deleted; fms users delete finishes that")
 
 
 def _checked_role(role: str) -> str:

@@ -32,7 +32,7 @@ class Closing:
         """Delete everything about a user, the account itself last; what was cut short may be begun again.
 
         Nobody may be making anything of the user's meanwhile: see ``AccountRows.close``. A message on its way to the
-        inbox may arrive later; ``fms db maintain`` deletes what has no user.
+        inbox may arrive later; ``fms db maintain`` deletes what has no user, and finishes what was cut short.
         """
         while slots := self._slots(user):
             self._router.write_each(slots, int, lambda connection, some: _delete_alerts(connection, user, some))
@@ -51,12 +51,17 @@ class Closing:
 
 def _delete_alerts(connection: Connection, user: User, slots: list[int]) -> None:
     mine = select(alert.c.id).where(alert.c.user_id == user.id, alert.c.slot.in_(slots))
+    # Whoever is just writing windows of theirs ends first: what is deleted afterwards is then all of them. In order,
+    # for another request may be deleting the same.
+    connection.execute(mine.order_by(alert.c.id).with_for_update()).all()
     connection.execute(delete(alert_window).where(alert_window.c.alert_id.in_(mine)))
     for table in (alert, *_AT_ALERTS):
         connection.execute(delete(table).where(table.c.user_id == user.id, table.c.slot.in_(slots)))
 
 
 def _delete_user(connection: Connection, user: User) -> None:
+    # As whoever ends all logins: the user first.
+    connection.execute(select(user_account.c.id).where(user_account.c.id == user.id).with_for_update()).all()
     for table in _AT_HOME:
         connection.execute(delete(table).where(table.c.user_id == user.id))
     connection.execute(delete(user_account).where(user_account.c.id == user.id))

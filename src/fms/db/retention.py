@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_
 
 from fms.db.partitions import drop_partitions
 from fms.db.tables import (
@@ -49,7 +49,16 @@ class Retention:
 
 def _told_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
     before = now - settings.keep_notifications_days * DAY_MS
-    return and_(notification.c.observed_at < before, notification.c.status.not_in(OPEN))
+    old = and_(notification.c.observed_at < before, notification.c.status.not_in(OPEN))
+    return or_(old, _nobodys(notification))
+
+
+def _nobodys(table: Table) -> ColumnElement[bool]:
+    """Whether a row's user is gone: it was on its way while the account was being deleted.
+
+    A user lies in the same slot as the row, and is there before it.
+    """
+    return ~exists().where(user_account.c.id == table.c.user_id)
 
 
 def _handed_over_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
@@ -62,7 +71,7 @@ def _expired_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
 
 
 def _pushed_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
-    return push.c.told_at < now - settings.keep_outbox_days * DAY_MS
+    return or_(push.c.told_at < now - settings.keep_outbox_days * DAY_MS, _nobodys(push))
 
 
 def _orphaned(_now: int, _settings: Settings) -> ColumnElement[bool]:
@@ -70,11 +79,11 @@ def _orphaned(_now: int, _settings: Settings) -> ColumnElement[bool]:
 
 
 def _ended_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
-    return session.c.expires_at < now - settings.keep_sessions_days * DAY_MS
+    return or_(session.c.expires_at < now - settings.keep_sessions_days * DAY_MS, _nobodys(session))
 
 
 def _retired_long_ago(now: int, settings: Settings) -> ColumnElement[bool]:
-    return device.c.retired_at < now - settings.keep_sessions_days * DAY_MS
+    return or_(device.c.retired_at < now - settings.keep_sessions_days * DAY_MS, _nobodys(device))
 
 
 def _repeatable_no_more(now: int, settings: Settings) -> ColumnElement[bool]:
@@ -85,11 +94,17 @@ RETENTIONS = (
     Retention(alert, "keep_expired_alerts_days after the last departure wanted", _expired_long_ago),
     Retention(alert_window, "as long as its alert, and in PostgreSQL as its month: see drop_past_months", _orphaned),
     Retention(outbox, "keep_outbox_days after the observation, once handed over", _handed_over_long_ago),
-    Retention(notification, "keep_notifications_days after the observation, once its fate is decided", _told_long_ago),
-    Retention(push, "keep_outbox_days after it was told", _pushed_long_ago),
+    Retention(
+        notification,
+        "as its user, and keep_notifications_days after the observation, once its fate is decided",
+        _told_long_ago,
+    ),
+    Retention(push, "as its user, and keep_outbox_days after it was told", _pushed_long_ago),
     Retention(user_account, "until its user deletes it: see Closing"),
-    Retention(session, "keep_sessions_days after its last token has expired", _ended_long_ago, by_clock=True),
-    Retention(device, "keep_sessions_days after it was retired", _retired_long_ago, by_clock=True),
+    Retention(
+        session, "as its user, and keep_sessions_days after its last token has expired", _ended_long_ago, by_clock=True
+    ),
+    Retention(device, "as its user, and keep_sessions_days after it was retired", _retired_long_ago, by_clock=True),
     Retention(idempotency_key, "keep_idempotency_keys_hours", _repeatable_no_more, by_clock=True),
     Retention(slot_owner, "for ever: one row per slot"),
     Retention(slot_pass, "never a row that is committed"),
