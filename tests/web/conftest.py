@@ -11,6 +11,7 @@ from flask import Flask
 from fms.bootstrap import Site
 from fms.settings import Settings
 from fms.web.app import create_app
+from tests.web.blank import put_blank_site
 from tests.web.people import Person
 
 MakeApp = Callable[..., Flask]
@@ -25,6 +26,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     with ExitStack() as closing:
 
         def make(**settings: Any) -> Flask:
+            put_blank_site(tmp_path / "site")
             site = Site(Settings(**{"data": tmp_path / "site", **OPEN_LIMITS, **settings}), served=True)
             closing.callback(site.close)
             app = create_app(site)

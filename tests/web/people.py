@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from flask import Flask
 from werkzeug.datastructures import Headers
+
+from fms.model.route import slot_of_user
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of tests
 
@@ -53,7 +56,9 @@ class Person:
         said = {"Authorization": f"Bearer {self.access}"} if self.access else {}
         content = {} if body is None else {"json": body}
         found = self.app.test_client().open(path, method=method, headers={**said, **(headers or {})}, **content, **more)
-        return Reply(found.status_code, found.headers, found.text, found.get_json(silent=True))
+        reply = Reply(found.status_code, found.headers, found.text, found.get_json(silent=True))
+        found.close()
+        return reply
 
     def joined(self) -> "Person":
         """Themselves, registered and logged in."""
@@ -70,3 +75,11 @@ class Person:
         """An alert that they made."""
         found: dict[str, Any] = self.ask("POST", "/api/alerts", ALERT | changes).checked(201)
         return found
+
+
+def neighbour_of(person: Person) -> Person:
+    """Somebody else with an account, whose rows lie in the same shard: what is not asked for by user is seen there."""
+    router = person.app.extensions["fms"].site.router
+    here = router.of(slot_of_user(person.email)).name
+    emails = (f"{uuid4().hex}@example.org" for _ in count())
+    return Person(person.app, next(one for one in emails if router.of(slot_of_user(one)).name == here)).joined()

@@ -10,8 +10,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from fms.errors import Transient
 from fms.model.account import normalised
 
-AT_ONCE, WAIT_SECONDS = 2, 5.0
-"""Hashes computed at a time in a process, each of 46 MB, and how long others wait for their turn."""
+AT_ONCE, WAITING, WAIT_SECONDS = 2, 4, 5.0
+"""Hashes computed at a time in a process, each of 46 MB, how many others wait for their turn, and how long.
+
+Those who wait hold threads that others need who ask for something else.
+"""
 
 
 class TooMany(Transient):
@@ -33,6 +36,8 @@ class Passwords:
             time_cost=1, memory_cost=64 if fast else 46 * 1024, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
         )
         self._turn = BoundedSemaphore(AT_ONCE)
+        # What costs next to nothing is not waited for.
+        self._room = BoundedSemaphore(1_000 if fast else AT_ONCE + WAITING)
         # Of whoever is not there the password is checked as well: an answer that came sooner would say so.
         self._nobodys = self._hasher.hash("nobody has this password")
 
@@ -56,9 +61,16 @@ class Passwords:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=WAIT_SECONDS):
-            raise TooMany("too many passwords are being checked: try again in a moment")
-        try:
+        with _held(self._room, 0), _held(self._turn, WAIT_SECONDS):
             yield
-        finally:
-            self._turn.release()
+
+
+@contextmanager
+def _held(places: BoundedSemaphore, seconds: float) -> Iterator[None]:
+    """One of the places, for the length of the block; raises TooMany if none is free in time."""
+    if not places.acquire(timeout=seconds):
+        raise TooMany("too many passwords are being checked: try again in a moment")
+    try:
+        yield
+    finally:
+        places.release()

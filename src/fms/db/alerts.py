@@ -19,7 +19,7 @@ from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.ports import Outcome
 from fms.shards.engine import reading
-from fms.shards.ownership import WRITABLE, asked_of_owner, is_owned
+from fms.shards.ownership import WRITABLE, asked_of_owner, is_owned, slot_owner
 from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
@@ -162,7 +162,9 @@ class AlertRows:
         self, which: ColumnElement[bool], work: Callable[[Connection, Sequence[UUID]], list[Message]]
     ) -> Iterator[list[Message]]:
         """Have work done for some alerts, route by route, few in a transaction."""
-        listed = select(alert.c.id).where(which, is_owned(alert, WRITABLE)).order_by(alert.c.od, alert.c.id)
+        writable = select(slot_owner.c.slot).where(slot_owner.c.state.in_(WRITABLE))
+        # The sum keeps SQLite from going through every alert by its slot, instead of those few by their own index.
+        listed = select(alert.c.id).where(which, (alert.c.slot + 0).in_(writable)).order_by(alert.c.od, alert.c.id)
         for shard in self._router.all():
             with reading(shard.engine) as connection:
                 ids = connection.execute(listed).scalars().all()

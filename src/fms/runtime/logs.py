@@ -14,15 +14,21 @@ def log_to_stderr(form: str, **common: Any) -> Log:
 
     What libraries have to say goes the same way from warnings on, but for pika: its errors are raised here too.
     """
-    render: Any = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
-    )
     shared: list[Any] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.add_log_level,
     ]
+    render: Any = structlog.processors.JSONRenderer()
+    if form == "json":
+        shared.append(structlog.processors.format_exc_info)
+    else:
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            sort_keys=False,
+            # The others show the values of variables: secrets are among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, render],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -43,8 +43,7 @@ def _end(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     who = g.get("identity")
     route = str(request.url_rule or "none")
-    metering.requests.labels(route, request.method, response.status_code).inc()
-    metering.seconds.labels(route, request.method).observe(seconds)
+    metering.count(route, request.method, response.status_code, seconds)
     # The route, not the path or the query: they may hold what is nobody's business.
     current_app.extensions["fms.log"].info(
         "request",

@@ -12,6 +12,7 @@ from fms.model.ids import made_at, parse_id
 from fms.web.auth import NEW_PASSWORD
 from fms.web.exporting import all_data
 from fms.web.fields import Closed
+from fms.web.limits import tries_passwords
 from fms.web.parts import identity, me, parts
 from fms.web.routes import Routes
 
@@ -70,6 +71,7 @@ def get() -> dict[str, Any]:
 
 
 @routes.view("POST", "/password", status=204, body=PasswordIn, problems=("wrong-credentials",))
+@tries_passwords
 def change_password(body: dict[str, str]) -> None:
     """Change your password; every login ends, this one too."""
     try:
@@ -79,6 +81,7 @@ def change_password(body: dict[str, str]) -> None:
 
 
 @routes.view("DELETE", "", status=204, body=FarewellIn, problems=("wrong-credentials",))
+@tries_passwords
 def delete(body: dict[str, str]) -> None:
     """Delete your account with your alerts, your inbox, your devices: everything, at once and for ever."""
     parts().accounts.delete(identity().account, body["password"])

@@ -54,7 +54,7 @@ def import_(query: dict[str, bool]) -> dict[str, int]:
         after = len(refs | {wish.ref for _, wish in wishes})
         if after > (most := site.settings.alerts_per_user):
             raise Problem("limit", f"you would have {after} alerts, and {most} are allowed")
-        done = site.alerts.import_wishes(wishes, me().email, update=query["update"])
+        done = site.alerts.import_for(me(), wishes, update=query["update"])
     except Invalid as error:
         raise _in_place(str(error)) from None
     site.notifications.hand_over(site.alerts.evaluate_owed())

@@ -8,14 +8,14 @@ from fms.db.listing import SORTS, STATES
 from fms.model.alert import AMOUNT_FIELD
 from fms.model.alert_document import CABINS, TRIP_TYPES
 from fms.model.money import MAX_MINOR
-from fms.web.fields import Closed
+from fms.web.fields import Closed, Pattern
 
 KINDS = tuple(AMOUNT_FIELD)
 PAGE_LIMIT = 100
 
 
 def _text(pattern: str | None = None, **metadata: Any) -> Any:
-    checks = [] if pattern is None else [validate.Regexp(pattern)]
+    checks = [] if pattern is None else [Pattern(pattern)]
     return fields.String(allow_none=True, validate=checks, metadata=metadata)
 
 
@@ -28,15 +28,15 @@ def _one_of(*words: str, **metadata: Any) -> Any:
 
 
 def _date(**metadata: Any) -> Any:
-    return _text(r"^\d{4}-\d{2}-\d{2}\Z", format="date", **metadata)
+    return _text(r"^\d{4}-\d{2}-\d{2}$", format="date", **metadata)
 
 
 def _codes(pattern: str, **metadata: Any) -> Any:
-    code = fields.String(validate=validate.Regexp(pattern))
+    code = fields.String(validate=Pattern(pattern))
     return fields.List(code, allow_none=True, validate=validate.Length(max=50), metadata=metadata)
 
 
-_AIRPORT, _CURRENCY, _CARRIER = r"^[A-Za-z]{3}\Z", r"^[A-Za-z]{3}\Z", r"^[A-Za-z0-9]{2}\Z"
+_AIRPORT, _CURRENCY, _CARRIER = r"^[A-Za-z]{3}$", r"^[A-Za-z]{3}$", r"^[A-Za-z0-9]{2}$"
 
 
 class AlertEdit(Closed):
@@ -74,15 +74,11 @@ class AlertIn(AlertEdit):
     """A new alert."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS))
-    origin = fields.String(required=True, validate=validate.Regexp(_AIRPORT))
-    destination = fields.String(required=True, validate=validate.Regexp(_AIRPORT))
-    depart_from = fields.String(
-        required=True, validate=validate.Regexp(r"^\d{4}-\d{2}-\d{2}\Z"), metadata={"format": "date"}
-    )
-    depart_to = fields.String(
-        required=True, validate=validate.Regexp(r"^\d{4}-\d{2}-\d{2}\Z"), metadata={"format": "date"}
-    )
-    currency = fields.String(required=True, validate=validate.Regexp(_CURRENCY))
+    origin = fields.String(required=True, validate=Pattern(_AIRPORT))
+    destination = fields.String(required=True, validate=Pattern(_AIRPORT))
+    depart_from = fields.String(required=True, validate=Pattern(r"^\d{4}-\d{2}-\d{2}$"), metadata={"format": "date"})
+    depart_to = fields.String(required=True, validate=Pattern(r"^\d{4}-\d{2}-\d{2}$"), metadata={"format": "date"})
+    currency = fields.String(required=True, validate=Pattern(_CURRENCY))
 
 
 class FareOut(Closed):
@@ -170,8 +166,8 @@ class AlertQuery(Closed):
 
     state = fields.String(validate=validate.OneOf(STATES))
     kind = fields.String(validate=validate.OneOf(KINDS))
-    origin = fields.String(validate=validate.Regexp(_AIRPORT))
-    destination = fields.String(validate=validate.Regexp(_AIRPORT))
+    origin = fields.String(validate=Pattern(_AIRPORT))
+    destination = fields.String(validate=Pattern(_AIRPORT))
     ref = fields.String(validate=validate.Length(1, 200))
     sort = fields.String(
         load_default="-created", validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")])

@@ -36,7 +36,7 @@ from fms.web.alert_schemas import (
 )
 from fms.web.cursors import cursor_of, link_next, place_of, unknown_cursor
 from fms.web.parts import me, parts
-from fms.web.preconditions import if_match
+from fms.web.preconditions import if_match, versioned
 from fms.web.problems import Fault, Problem, invalid
 from fms.web.routes import IDEMPOTENCY_KEY, IF_MATCH, Routes
 
@@ -69,7 +69,7 @@ def create(body: dict[str, Any]) -> Response:
     """Make an alert. With an Idempotency-Key the request may be sent again: it makes one alert, and has one answer."""
     key = _idempotency_key(body)
     made = _made(body)
-    census = parts().creation.census(me().id, body.get("ref"), key)
+    census = parts().creation.census(me().id, made.ref if body.get("ref") else None, key)
     if census.repeat and key:
         return _again(census.repeat, key)
     if census.same_ref:
@@ -209,11 +209,11 @@ def _place(cursor: str, sort: str) -> tuple[Any, UUID]:
 @routes.view("GET", "/<alert_id>", answer=AlertOut)
 def get(alert_id: str) -> Response:
     """One alert."""
-    found = mine(alert_id)
-    response = jsonify(alert_answer(found, parts().site.clock()))
-    response.set_etag(str(found.version))
-    response.make_conditional(request)
-    return response
+    return _shown(mine(alert_id))
+
+
+def _shown(alert: Alert) -> Response:
+    return versioned(alert_answer(alert, parts().site.clock()), alert.version)
 
 
 @routes.view(
@@ -250,7 +250,7 @@ def delete(alert_id: str) -> None:
 @routes.view("POST", "/<alert_id>/pause", answer=AlertOut, problems=CHANGED, headers=(IF_MATCH,))
 def pause(alert_id: str) -> Response:
     """Stop an alert from firing until it is resumed."""
-    return _changed(parts().site.alerts.pause(mine(alert_id), if_match()))
+    return _shown(parts().site.alerts.pause(mine(alert_id), if_match()))
 
 
 @routes.view("POST", "/<alert_id>/resume", answer=MadeOut, problems=CHANGED, headers=(IF_MATCH,))
@@ -266,13 +266,7 @@ def snooze(body: dict[str, str | None], alert_id: str) -> Response:
         until = None if body["until"] is None else parse_instant(body["until"])
     except Invalid as error:
         raise Invalid(f"until: {error}") from None
-    return _changed(parts().site.alerts.snooze(mine(alert_id), until, if_match()))
-
-
-def _changed(alert: Alert) -> Response:
-    response = jsonify(alert_answer(alert, parts().site.clock()))
-    response.set_etag(str(alert.version))
-    return response
+    return _shown(parts().site.alerts.snooze(mine(alert_id), until, if_match()))
 
 
 @routes.view("GET", "/<alert_id>/explain", answer=ExplanationOut)

@@ -9,17 +9,30 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from fms.accounts.keys import Keys, load_keys
 from fms.bootstrap import Site
 from fms.db.creation import AlertCreation
+from fms.db.inbox_pages import InboxPages
 from fms.db.listing import AlertPages
 from fms.runtime.watching import Log
-from fms.web import accounts, alert_files, alerts, auth, ops, problems
+from fms.web import accounts, alert_files, alerts, auth, devices, inbox, ops, preferences, problems
 from fms.web.access import watch_requests
+from fms.web.cors import allow_origins
+from fms.web.leftovers import clear_leftovers
 from fms.web.limits import limit
 from fms.web.openapi import Documented, serve_documents
 from fms.web.parts import Parts, parts
+from fms.web.problems import Problem
 from fms.web.routes import is_public
 from fms.web.tokens import Tokens
 
-ROUTES = (auth.routes, accounts.routes, alerts.routes, alert_files.routes, ops.routes)
+ROUTES = (
+    auth.routes,
+    accounts.routes,
+    alerts.routes,
+    alert_files.routes,
+    inbox.routes,
+    devices.routes,
+    preferences.routes,
+    ops.routes,
+)
 
 
 def create_app(
@@ -42,9 +55,13 @@ def create_app(
     }
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the provider that Flask has
     app.url_map.strict_slashes = False
+    # Else other spellings of a path are answered by redirections.
+    app.url_map.merge_slashes = False
     app.extensions["fms.log"] = log or structlog.get_logger()
     problems.register(app)
     watch_requests(app)
+    allow_origins(app, settings)
+    clear_leftovers(app)
     keys = keys or load_keys(settings)
     accounts_service = site.accounts()
     app.extensions["fms"] = Parts(
@@ -54,14 +71,17 @@ def create_app(
         keys,
         AlertCreation(site.router, site.mint, site.clock),
         AlertPages(site.router),
+        InboxPages(site.router, site.clock),
+        site.devices(keys),
         draining,
     )
     app.before_request(_identify)
-    limit(app, settings)
     api = Documented(app)
     for routes in ROUTES:
         api.register_blueprint(routes)
     serve_documents(app, api)
+    limit(app, settings)
+    app.before_request(_refuse)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]  # as Flask says
@@ -73,4 +93,13 @@ def _identify() -> None:
     if request.endpoint is None or request.method == "OPTIONS":
         return
     if not is_public(current_app.view_functions[request.endpoint]):
-        g.identity = parts().tokens.identify()
+        try:
+            g.identity = parts().tokens.identify()
+        except Problem as problem:
+            g.refused = problem
+
+
+def _refuse() -> None:
+    """Say so to whoever was nobody, now that their address was counted."""
+    if "refused" in g:
+        raise g.refused

@@ -9,6 +9,7 @@ from fms.errors import Invalid
 from fms.model.account import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from fms.model.user import parse_email
 from fms.web.fields import Closed
+from fms.web.limits import tries_passwords
 from fms.web.parts import identity, parts
 from fms.web.problems import Problem
 from fms.web.routes import Routes
@@ -56,6 +57,7 @@ class TokenPair(Closed):
 @routes.view(
     "POST", "/register", answer=Registered, status=201, body=Registration, public=True, problems=("forbidden",)
 )
+@tries_passwords
 def register(body: dict[str, str]) -> dict[str, str]:
     """Make an account. The answer is the same if there is one: it stays as it is, and logging in tells its owner."""
     if parts().site.settings.registration == "closed":
@@ -76,6 +78,7 @@ def _email(text: str) -> str:
 
 
 @routes.view("POST", "/login", answer=TokenPair, body=Credentials, public=True, problems=("wrong-credentials",))
+@tries_passwords
 def login(body: dict[str, str]) -> dict[str, Any]:
     """Log in."""
     email = body["email"].strip().lower()
@@ -85,9 +88,9 @@ def login(body: dict[str, str]) -> dict[str, Any]:
 
 
 @routes.view("POST", "/refresh", answer=TokenPair, body=Refresh, public=True, problems=("unauthenticated",))
-def refresh(_body: dict[str, str]) -> dict[str, Any]:
+def refresh(body: dict[str, str]) -> dict[str, Any]:
     """Change a refresh token for the next pair. It works once; used again it ends the login."""
-    pair = parts().tokens.renewed()
+    pair = parts().tokens.renewed(body.get("refresh_token"))
     return _document(pair.access, pair.refresh)
 
 

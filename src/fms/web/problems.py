@@ -1,8 +1,10 @@
 """Errors as ``application/problem+json`` (RFC 9457): what happened, which field, and by which id to ask about it."""
 
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, g, json, request
@@ -111,8 +113,22 @@ def _not_now(error: Exception) -> Problem:
 
 
 def _fault(error: Exception) -> Problem:
-    _log().error("fault", error=type(error).__name__, why=str(error), request_id=g.get("request_id"), exc_info=error)
+    # Of our own errors the text is known to be fit for a log; others may quote a password, or a whole request.
+    why = str(error) if isinstance(error, FmsError) else None
+    _log().error("fault", error=_kinds(error), why=why, where=_places(error), request_id=g.get("request_id"))
     return Problem("fault", "a fault of the server; its log has it under the request_id")
+
+
+def _kinds(error: BaseException) -> str:
+    """What kinds of errors led to one, the first cause last."""
+    before = error.__cause__ or error.__context__
+    return type(error).__name__ + (f" from {_kinds(before)}" if before else "")
+
+
+def _places(error: Exception) -> str:
+    """Where it came from, innermost first, on one line; unlike a traceback without what variables held."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in frames)
 
 
 def _log() -> Any:

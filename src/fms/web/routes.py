@@ -87,7 +87,6 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             problems: which of ``PROBLEMS`` it may answer, apart from those that many views have.
             headers: OpenAPI parameters of headers that it minds.
             content_type: of the answer.
-            content_type: of the answer.
         """
 
         def declare(view: Callable[P, Answer]) -> Callable[P, Answer]:
@@ -105,7 +104,11 @@ class Routes(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 decorated = self.arguments(body())(decorated)
             if not public:
                 decorated = self.doc(security=[{"bearer": []}])(decorated)
-            return cast("Callable[P, Answer]", self.route(path, methods=[method], parameters=list(headers))(decorated))
+            if headers:
+                # Of this operation: what is said of a route is said of its other methods too.
+                decorated = self.doc(parameters=list(headers))(decorated)
+            decorated = self.doc(operationId=f"{self.name}_{view.__name__.rstrip('_')}")(decorated)
+            return cast("Callable[P, Answer]", self.route(path, methods=[method])(decorated))
 
         return declare
 
