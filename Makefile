@@ -73,10 +73,11 @@ $(BIN)/python:
 # packages from starting theirs; on other machines the tests in question are skipped.
 POLICY := /usr/sbin/policy-rc.d
 servers:
-	@ls /usr/lib/postgresql/*/bin/initdb /usr/lib/rabbitmq /usr/bin/redis-server >/dev/null 2>&1 \
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/lib/rabbitmq /usr/bin/redis-server /usr/sbin/haproxy >/dev/null 2>&1 \
 		|| test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| { echo "installing PostgreSQL, Redis and RabbitMQ for the tests"; \
+		|| { echo "installing PostgreSQL, Redis, RabbitMQ and HAProxy for the tests"; \
 			test -e $(POLICY) || { trap 'rm -f $(POLICY)' EXIT; \
 				printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); }; \
 			export DEBIAN_FRONTEND=noninteractive; apt-get -qq update \
-			&& apt-get -qq install -y --no-install-recommends postgresql redis-server rabbitmq-server >/dev/null; }
+			&& apt-get -qq install -y --no-install-recommends \
+				postgresql redis-server rabbitmq-server haproxy >/dev/null; }

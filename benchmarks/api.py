@@ -23,10 +23,10 @@ from flask import Flask
 
 from fms.accounts.keys import load_keys
 from fms.bootstrap import Site, open_site
-from fms.settings import Settings, load_settings
+from fms.settings import load_settings
 from fms.web.app import create_app
 from fms.web.parts import Parts
-from fms.web.serving import Drain, Server
+from fms.web.serving import Drain, Server, listen
 from measuring import machine
 from servers import SETTINGS, Meter, on_disk
 from tests.services.postgres import Postgres, execute
@@ -108,7 +108,8 @@ def feed(data: Path, environment: Mapping[str, str]) -> None:
     lines = [
         {
             "observed_at": "2026-11-02T08:00:00Z", "origin": origin, "destination": destination, "departure_date": day,
-            "outbound_flights": [f"FR{flight}"], "currency": "GBP", "total_amount_minor": 4000 + flight * 7 + int(day[-2:]) * 13,
+            "outbound_flights": [f"FR{flight}"], "currency": "GBP",
+            "total_amount_minor": 4000 + flight * 7 + int(day[-2:]) * 13,
         }
         for origin, destination in ROUTES for day in days for flight in range(100, 106)
     ]  # fmt: skip
@@ -161,8 +162,8 @@ def bare() -> None:
     """Serve a view that does nothing, as ``fms serve`` would."""
     app = Flask("bare")
     app.add_url_rule("/api/alerts/<alert_id>", "one", lambda alert_id: {"id": alert_id, "state": "armed"})
-    settings = Settings(serve_port=0)
-    Server(settings, lambda: app, Drain(), lambda host, port: print(f"http://{host}:{port}", flush=True)).run()
+    listener, url = listen("127.0.0.1", 0)
+    Server(load_settings(), listener, lambda _goes_on: app, Drain(), lambda: print(url, flush=True)).run()
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -74,15 +74,13 @@ def replay(
     ingest = site.ingest(observed_at=observed_at, on_reject=on_reject, on_progress=on_progress)
     diff, notify = site.diff(prime=prime), site.notify(channel)
     pipeline = Pipeline(diff, site.match(), notify, deliveries=deliveries)
-    _evaluate(site, notify)
-    _catch_up(site, notify)
+    _judge(site, notify)
     for source in sources:
         for batch in _batches(site, ingest, source):
             pipeline.feed(batch)
             # Alerts that were made or edited meanwhile are judged between two batches, never within one.
-            _evaluate(site, notify)
-    _evaluate(site, notify)
-    _catch_up(site, notify)
+            _judge(site, notify)
+    _judge(site, notify)
     tell_all(site, notify, site.pages.newest())
     return _report(ingest, diff, notify, time.perf_counter() - started)
 
@@ -109,17 +107,19 @@ def evaluate(site: Site, channel: Channel | None = None) -> None:
     tell_all(site, notify, site.pages.newest())
 
 
-def _evaluate(site: Site, notify: Notify) -> None:
-    if messages := site.alerts.evaluate_owed():
+def _judge(site: Site, notify: Notify) -> None:
+    """Judge the alerts that were made or changed, and look for what passed by those that the API has judged itself.
+
+    It does so while a run is between two of its steps. Now whatever the book has is matched: nobody but this run
+    feeds it. Until the next batch nothing that passed them by can have been undone again.
+    """
+    _evaluate(site, notify)
+    for messages in site.alerts.catch_up(whenever=True):
         notify.process(OutboxBatch.of_messages(messages))
 
 
-def _catch_up(site: Site, notify: Notify) -> None:
-    """Look for changes that passed by alerts which the API evaluated while a run was between two of its steps.
-
-    Whatever the book has is matched now: nobody but this run feeds it.
-    """
-    for messages in site.alerts.catch_up(whenever=True):
+def _evaluate(site: Site, notify: Notify) -> None:
+    if messages := site.alerts.evaluate_owed():
         notify.process(OutboxBatch.of_messages(messages))
 
 

@@ -37,7 +37,7 @@ EXIT_CODES = {
     3: "not now: another run uses the data directory, or a service does not answer; try again later",
     4: "cannot go on until somebody acts: no access, a wrong setting, a database of a newer fms; doctor found an error",
     130: "interrupted; the same command finishes the work, or fms shard resume where that is said",
-    143: "a rebalance was terminated: fms shard resume goes on with it",
+    143: "terminated: fms shard resume goes on with a rebalance; fms serve had not begun to serve",
 }
 """What each exit code means; the docs are made from this."""
 

@@ -45,7 +45,8 @@ def composed() -> dict[str, Any]:
 
 SERVICES: dict[str, dict[str, Any]] = composed()["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("fms")}
-WORKERS = {name: service for name, service in OURS.items() if service["restart"] != ONCE}
+WORKERS = {name: service for name, service in OURS.items() if service["command"][0] == "worker"}
+API = SERVICES["api"]
 
 services = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 ours = pytest.mark.parametrize("service", OURS.values(), ids=OURS)
@@ -71,7 +72,7 @@ def options(service: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_there_is_every_server_and_every_worker() -> None:
-    assert set(SERVICES) - set(OURS) == {"rabbitmq", "redis", "postgres-a", "postgres-b"}
+    assert set(SERVICES) - set(OURS) == {"rabbitmq", "redis", "postgres-a", "postgres-b", "haproxy"}
     assert [service["command"][:2] for service in WORKERS.values()] == [
         ["worker", name] for name in ("ingest", "price", "alert", "notify")
     ]
@@ -169,6 +170,43 @@ def test_the_health_check_is_that_of_every_process(service: dict[str, Any]) -> N
             asked = program.replace("9100", str(one if processes > 1 else other)).replace("9101", str(other))
             done = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=False)
         assert (done.returncode == 0) == healthy
+
+
+def test_the_api_has_time_to_let_balancers_know_and_to_finish() -> None:
+    defaults = {name: Settings.model_fields[name].default for name in ("unready_seconds", "drain_seconds")}
+    assert seconds(API["stop_grace_period"]) > sum(defaults.values()) + 5
+    assert balancer_check_seconds() < defaults["unready_seconds"]
+
+
+def balancer_check_seconds() -> float:
+    """After how long the balancer sends nothing more to a process that says that it will end."""
+    (line,) = [
+        line for line in (DEPLOY / "haproxy.cfg").read_text(encoding="utf-8").splitlines() if "fastinter" in line
+    ]
+    usual, fast, fall = re.findall(r"inter (\d)s fastinter (\d+)ms .* fall (\d)", line)[0]
+    return int(usual) + (int(fall) - 1) * int(fast) / 1000
+
+
+def test_the_balancer_knows_every_api_and_the_apis_trust_it() -> None:
+    port = options(API)["port"]
+    proxy = SERVICES["haproxy"]["environment"]
+    replicas = range(1, API["deploy"]["replicas"] + 1)
+    assert {name: place for name, place in proxy.items() if name.startswith("API")} == {
+        f"API{number}": f"fms-api-{number}:{port}" for number in replicas
+    }
+    assert API["environment"]["FMS_TRUSTED_PROXIES"] == "1"
+    configuration = (DEPLOY / "haproxy.cfg").read_text(encoding="utf-8")
+    assert re.findall(r"^    server api(\d) ", configuration, re.MULTILINE) == [str(number) for number in replicas]
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_health_check_of_the_api_is_whether_it_is_ready(status: int, *, healthy: bool) -> None:
+    python, dash_c, program = API["healthcheck"]["test"][1:]
+    assert (python, dash_c) == ("python", "-c")
+    with answering(status) as port:
+        asked = program.replace("8000", str(port))
+        done = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=False)
+    assert (done.returncode == 0) == healthy
 
 
 def test_the_broker_stops_publishers_well_before_its_memory_ends() -> None:

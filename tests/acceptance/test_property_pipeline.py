@@ -97,7 +97,7 @@ def test_the_ledger_is_what_a_row_by_row_fold_says_for_many_lives(cut: Cut, fact
 def test_random_lives_reach_what_they_are_meant_to_compare() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=400, database=None, derandomize=True)
+    @settings(max_examples=200, database=None, derandomize=True)
     @given(plan=plans())
     def lives(plan: Plan) -> None:
         site = ReferenceSite(RULES)

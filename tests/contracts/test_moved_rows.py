@@ -36,6 +36,7 @@ from fms.db.leases import Lease
 from fms.db.migrate import History, upgrade
 from fms.db.retention import drop_past_months, maintain
 from fms.db.tables import alert, notification, push, user_account
+from fms.db.users import Users
 from fms.errors import FmsError, Transient
 from fms.model.change import ROSE
 from fms.model.clock import DAY_MS, HOUR_MS
@@ -478,7 +479,7 @@ def come_and_go(router: Router) -> None:
 def read(router: Router, town: SqlTown) -> None:
     """Read an inbox, and say that something in it was not read."""
     user = town.users.find("me@example.org")
-    town.users.change_with(user.id, lambda now: replace(now, channels=("push",)))
+    Users(router, MINT, Clock()).change_with(user.id, lambda now: replace(now, channels=("push",)))
     pages = InboxPages(router, Clock())
     pages.mark_all(user.id, None)
     row = pages.page(user.id, InboxFilter(), limit=1, after=None).rows[0]

@@ -221,7 +221,7 @@ def test_a_key_used_in_two_places_in_the_same_moment_goes_on_to_answer_each_requ
         assert creation.add(New(wished(cleo, body, f"alert {number}"), None, key=key)) == []
     user = parts_of(cleo.app).accounts.find(cleo.email).user
     for number in range(len(here)):
-        found = creation.census(user.id, "another", Key("k", f"request {number}")).repeat
+        found = creation.census(user.id, "another", Key("k", f"request {number}"), 10).repeat
         assert found is not None
         assert found.request == f"request {number}"
     assert create(cleo).json["type"] == "urn:fms:problem:key-reused"
@@ -359,3 +359,13 @@ def listed_all(who: Person) -> list[dict[str, Any]]:
         found += page["items"]
         path = page["next"] and f"/api/alerts?limit=100&cursor={page['next']}"
     return found
+
+
+def test_whoever_has_as_many_alerts_as_allowed_and_deletes_one_can_make_another_at_once(make_app: MakeApp) -> None:
+    anna = Person(make_app(alerts_per_user=2)).joined()
+    first = create(anna, None)
+    create(anna, None).checked(201)
+    assert create(anna, None).json["type"] == "urn:fms:problem:limit"
+    assert anna.ask("DELETE", first.headers["Location"]).status == 204
+    create(anna, None).checked(201)
+    assert create(anna, None).json["type"] == "urn:fms:problem:limit"

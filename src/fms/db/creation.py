@@ -110,13 +110,16 @@ class AlertCreation:
         self._clock = clock
         self._counts: dict[UUID, tuple[int, float]] = {}
 
-    def census(self, user_id: UUID, ref: str | None, key: Key | None) -> Census:
+    def census(self, user_id: UUID, ref: str | None, key: Key | None, most: int) -> Census:
         """What the user has, of all shards; of a slot that changes hands just then it may be too little.
 
-        How many alerts they have may be what it was some seconds ago, apart from those made here.
+        How many alerts they have may be what it was some seconds ago, apart from those made here; but nobody has
+        ``most`` or more by that: they may have deleted some since.
         """
-        if ref is None and key is None and (known := self._counts.get(user_id)) and known[1] > monotonic():
-            return Census(known[0], None, None)
+        if ref is None and key is None and (known := self._counts.get(user_id)):
+            count, until = known
+            if until > monotonic() and count < most:
+                return Census(count, None, None)
         asked = {"user_id": user_id, "ref": ref, "key": key and key.text, "request": key and key.request}
         rows = self._router.ask_all(_CENSUS, **asked)
         count = sum(row.alerts for row in rows)

@@ -69,12 +69,13 @@ def create(body: dict[str, Any]) -> Response:
     """Make an alert. With an Idempotency-Key the request may be sent again: it makes one alert, and has one answer."""
     key = _idempotency_key(body)
     made = _made(body)
-    census = parts().creation.census(me().id, made.ref if body.get("ref") else None, key)
+    most = parts().site.settings.alerts_per_user
+    census = parts().creation.census(me().id, made.ref if body.get("ref") else None, key, most)
     if census.repeat and key:
         return _again(census.repeat, key)
     if census.same_ref:
         raise _same_ref(made.ref, census.same_ref)
-    if census.alerts >= (most := parts().site.settings.alerts_per_user):
+    if census.alerts >= most:
         raise Problem("limit", f"you have {census.alerts} alerts, and {most} are allowed: delete some first")
     outcome, outlook = _assessed(made)
     begun = replace(made, state=outcome.state) if outcome else made

@@ -4,7 +4,7 @@ import os
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from fms.metrics import API_SECONDS
 
@@ -21,6 +21,22 @@ seconds = Histogram(
 )
 logins = Counter("fms_api_logins", "Attempts to log in, by outcome: done, refused.", ["outcome"], registry=_REGISTRY)
 alerts_made = Counter("fms_api_alerts_made", "Alerts made over the API.", registry=_REGISTRY)
+
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+def count(route: str, method: str, status: int, took: float) -> None:
+    """Count a request that took so many seconds. Methods that somebody invents are one."""
+    method = method if method in METHODS else "other"
+    requests.labels(route, method, status).inc()
+    seconds.labels(route, method).observe(took)
+
+
+def bury(pid: int) -> None:
+    """Forget what a process that has ended said of its present state; what it counted stays."""
+    if SHARED in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # of the client library
 
 
 def exposition(accept: str) -> tuple[bytes, str]:

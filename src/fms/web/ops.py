@@ -1,19 +1,23 @@
 """For those who run it: is it alive, is it ready, how is it doing."""
 
 import hmac
+from concurrent.futures import Future, as_completed, wait
+from threading import Thread
 from typing import Any
 
-from flask import Response, request
+from flask import Response, current_app, request
 from marshmallow import fields
 
 from fms import __version__
-from fms.errors import FmsError
 from fms.shards.engine import reading
 from fms.web.fields import Closed
 from fms.web.metering import exposition
 from fms.web.parts import identity, parts
 from fms.web.problems import Problem
 from fms.web.routes import Routes
+
+LOOK_SECONDS = 1.0
+"""How long a shard may take to answer; a balancer's check is to wait longer."""
 
 routes = Routes("operations", "", "For operators and load balancers.")
 
@@ -50,20 +54,41 @@ def not_ready() -> str | None:
     """Why this process can do nothing; None: it can. One of several shards that is away is no reason to stop."""
     if parts().draining():
         return "ending"
-    if not any(one["answers"] for one in _shards()):
-        return "no shard answers"
+    try:
+        if not any(asked.result() for asked in as_completed(_asked().values(), LOOK_SECONDS)):
+            return "no shard answers"
+    except TimeoutError:
+        return "no shard answers in time"
     return None
 
 
 def _shards() -> list[dict[str, Any]]:
-    return [{"name": shard.name, "answers": _answers(shard.engine)} for shard in parts().site.router.all()]
+    asked = _asked()
+    done, _ = wait(asked.values(), LOOK_SECONDS)
+    return [{"name": name, "answers": one in done and one.result()} for name, one in asked.items()]
+
+
+def _asked() -> "dict[str, Future[bool]]":
+    """Whether each shard answers. One that still has not is not asked again: its host may swallow every question."""
+    known: dict[str, Future[bool]] = current_app.extensions.setdefault("fms.asked", {})
+    for shard in parts().site.router.all():
+        if shard.name not in known or known[shard.name].done():
+            known[shard.name] = _begun(shard.engine)
+    return dict(known)
+
+
+def _begun(engine: Any) -> "Future[bool]":
+    answer: Future[bool] = Future()
+    # Not in a pool: nobody is to wait for its end when the process ends.
+    Thread(target=lambda: answer.set_result(_answers(engine)), daemon=True).start()
+    return answer
 
 
 def _answers(engine: Any) -> bool:
     try:
         with reading(engine) as connection:
             connection.exec_driver_sql("SELECT 1")
-    except FmsError:
+    except Exception:  # noqa: BLE001  # whatever it was, it was no answer
         return False
     return True
 

@@ -1,20 +1,36 @@
 """gunicorn as fms runs it: processes that each open the site for themselves, and an orderly end."""
 
+import logging
+import os
 import signal
 import socket
-import time
 from collections.abc import Callable
 from mmap import mmap
-from types import FrameType
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 
+from fms.errors import Fatal
 from fms.settings import Settings
+from fms.web.alert_files import FILE_FACTOR
+from fms.web.connections import TimedWorker
+from fms.web.metering import bury
 
 SILENT_SECONDS = 30
 """After which a process that shows no life is replaced."""
+
+CONNECTIONS = 512
+"""Of one process; the one that has waited longest makes room for the next."""
+
+KEPT_SECONDS = 75
+"""How long a connection on which nothing is asked stays open."""
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+HURRIED = 130
+"""The exit code if it was asked to end twice."""
 
 
 class Drain:
@@ -32,93 +48,130 @@ class Drain:
         return self._flag[0] == 1
 
 
-class TimedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A process with threads, in which nobody who sends a request slowly keeps a thread for long.
+class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """What gunicorn has to say goes where all log lines go; of requests it says nothing: the app does."""
 
-    gunicorn itself waits for ever for the rest of what was begun.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._begun: dict[socket.socket, float] = {}
-
-    def handle(self, conn: Any) -> Any:
-        """Answer a request on a connection; called in a thread."""
-        self._begun[conn.sock] = time.monotonic()
-        try:
-            return super().handle(conn)
-        finally:
-            self._begun.pop(conn.sock, None)
-
-    def murder_pending(self) -> None:
-        """Called about each second: end the reading of requests that are not there after their time."""
-        super().murder_pending()
-        too_old = time.monotonic() - self.app.request_seconds
-        for sock in [sock for sock, begun in self._begun.copy().items() if begun < too_old]:
-            self._begun.pop(sock, None)
-            # What is to be sent can still be sent.
-            sock.shutdown(socket.SHUT_RD)
+    def setup(self, cfg: Any) -> None:
+        """See gunicorn."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.loglevel = logging.WARNING
+        self.error_log.setLevel(logging.WARNING)
+        self.error_log.propagate = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Serves an app that is made anew in each process.
 
     Args:
-        settings: where, with how many processes and threads.
-        make_app: called in each process.
-        drain: begun before they end, so that load balancers stop to send requests here.
-        on_listening: called once with the address that is listened on.
+        settings: how many processes and threads, and how long things may take.
+        listener: where; see ``listen``.
+        make: makes the app, in each process. It is given a function to be called while it waits, which answers whether
+            to go on.
+        on_listening: called once, when it is served.
+
+    Attributes:
+        drain: whether it is about to end.
+        request_seconds, most_body: how long a client may take to send a request, and bytes of the longest one.
     """
 
     def __init__(
-        self, settings: Settings, make_app: Callable[[], Any], drain: Drain, on_listening: Callable[[str, int], None]
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        make: Callable[[Callable[[], bool]], Any],
+        drain: Drain,
+        on_listening: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._make_app = make_app
-        self._drain = drain
+        self._listener = listener
+        self.make = make
+        self.drain = drain
         self._on_listening = on_listening
         self.request_seconds = settings.request_seconds
+        self.most_body = settings.body_limit_kb * 1024 * FILE_FACTOR
+        self._asked = 0
+        self._ignored = [number for number in ENDING if signal.getsignal(number) is signal.SIG_IGN]
         super().__init__()
 
     def load_config(self) -> None:
         """What gunicorn is told."""
         settings = self._settings
         told = {
-            "bind": f"{settings.serve_host}:{settings.serve_port}",
+            # It is gunicorn's from now on: when it closes it, nobody listens any more.
+            "bind": f"fd://{self._listener.detach()}",
             "workers": settings.serve_processes,
             "worker_class": TimedWorker,
+            "worker_connections": CONNECTIONS,
             "threads": settings.serve_threads,
             "timeout": SILENT_SECONDS,
             "graceful_timeout": settings.drain_seconds,
-            "keepalive": 75,
-            "loglevel": "warning",
+            "keepalive": KEPT_SECONDS,
+            "logger_class": ServerLog,
             "proc_name": "fms serve",
+            # It would wait for slow readers without an end.
+            "sendfile": False,
             # Its socket in the user's home would be one for all instances.
             "control_socket_disable": True,
             # Whose word is taken for a client's address is the app's business.
             "forwarded_allow_ips": "",
             "when_ready": self._ready,
+            "child_exit": lambda _arbiter, worker: bury(worker.pid),
         }
         for name, value in told.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The app of one process."""
-        return self._make_app()
+        """Never called: see ``TimedWorker.load_wsgi``."""
+        raise NotImplementedError
+
+    def run(self) -> int:
+        """Serve until it is to end; answers the exit code."""
+        mine = os.getpid()
+        try:
+            Arbiter(self).run()
+        except SystemExit as ended:
+            if os.getpid() != mine:
+                # One of the processes, which come by here too: what is to be done at the end is not theirs.
+                os._exit(int(ended.code or 0))
+            return HURRIED if self._asked > 1 else int(ended.code or 0)
+        finally:
+            # Python would die of it once it has let go of its handlers.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return 0
 
     def _ready(self, arbiter: Any) -> None:
-        def end(_number: int, frame: FrameType | None) -> None:
-            arbiter.signal(signal.SIGTERM, frame)
+        signal.signal(signal.SIGALRM, lambda *_: arbiter.signal(signal.SIGTERM, None))
+        for number in ENDING:
+            # Who starts it with nohup wants it to outlive the terminal.
+            ignored = number in self._ignored
+            signal.signal(number, signal.SIG_IGN if ignored else lambda number, _: self._end(arbiter, number))
+        # It would start itself anew from the command line.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        self._on_listening()
 
-        def ask(number: int, frame: FrameType | None) -> None:
-            if self._drain() or not self._settings.unready_seconds:
-                end(number, frame)
-            else:
-                self._drain.begin()
-                signal.setitimer(signal.ITIMER_REAL, self._settings.unready_seconds)
+    def _end(self, arbiter: Any, number: int) -> None:
+        """Let balancers know first, unless a terminal asked: nobody balances there. Asked twice: at once."""
+        self._asked += 1
+        self.drain.begin()
+        if self._asked > 1:
+            arbiter.cfg.set("graceful_timeout", 1)
+            arbiter.signal(signal.SIGQUIT, None)
+        elif number == signal.SIGTERM and self._settings.unready_seconds:
+            signal.setitimer(signal.ITIMER_REAL, self._settings.unready_seconds)
+        else:
+            arbiter.signal(signal.SIGTERM, None)
 
-        signal.signal(signal.SIGALRM, end)
-        signal.signal(signal.SIGTERM, ask)
-        for listener in arbiter.LISTENERS:
-            host, port = listener.sock.getsockname()[:2]
-            self._on_listening(host, port)
+
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket that has its place but lets nobody in yet, and its URL; raises Fatal."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise Fatal(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+    here, number = listener.getsockname()[:2]
+    return listener, f"http://{f'[{here}]' if family == socket.AF_INET6 else here}:{number}"
