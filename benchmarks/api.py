@@ -196,7 +196,7 @@ def _site(postgres: Postgres, redis: Redis, data: Path, shards: int) -> dict[str
         "FMS_CATALOG_URL": f"{base}/catalog",
         "FMS_PRICE_BOOK_URL": f"{redis.url.rpartition('/')[0]}/0",
         "FMS_FAST_PASSWORDS": "1",
-        "FMS_RATE_LIMIT": "1000000/second",
+        "FMS_RATE_LIMIT": "100000/minute",
         "FMS_LOGIN_RATE_LIMIT": "1000000/second",
         "FMS_ALERTS_PER_USER": "1000000",
         "FMS_ACCESS_MINUTES": "600",

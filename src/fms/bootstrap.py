@@ -129,7 +129,7 @@ class Site:
         from fms.accounts.passwords import Passwords
         from fms.accounts.service import Accounts
 
-        rows = AccountRows(self.router, self.mint, self.clock)
+        rows = AccountRows(self.router, self.mint, self.clock, self.settings.session_check_seconds)
         passwords = Passwords(fast=self.settings.fast_passwords)
         return Accounts(rows, Closing(self.router), passwords, self.clock, self.settings.refresh_days)
 

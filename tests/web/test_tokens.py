@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from sqlalchemy import update
 
 from fms.db.tables import session, user_account
 from fms.model.ids import slot_of_id
+from tests.web.conftest import MakeApp
 from tests.web.people import PASSWORD, Person, Reply
 from tests.web.shards import accounts_of, api_of, dump, parts_of, site_of
 
@@ -311,14 +312,37 @@ def _not_used_for_long(one: Person) -> None:
 
 ENDINGS = (
     _logged_out, _logged_out_everywhere, _ended_from_elsewhere, _password_changed, _password_set_by_an_operator,
-    _deleted, _deleted_and_registered_again, _being_deleted,
-    _being_deleted_whatever_its_sessions_say, _renewed_twice,
-    _not_used_for_long,
+    _deleted, _deleted_and_registered_again, _being_deleted, _renewed_twice,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ENDINGS)
 def test_tokens_are_refused_at_once_after_their_login_has_ended(app: Flask, end: Callable[[Person], None]) -> None:
+    check_ended(app, end)
+
+
+@pytest.mark.parametrize("end", [_being_deleted_whatever_its_sessions_say, _not_used_for_long])
+def test_what_ends_a_login_elsewhere_ends_it_here(make_app: MakeApp, end: Callable[[Person], None]) -> None:
+    check_ended(make_app(session_check_seconds=0), end)
+
+
+def test_a_login_that_ends_elsewhere_is_believed_for_a_moment_only(make_app: MakeApp) -> None:
+    here, elsewhere = make_app(session_check_seconds=30), make_app()
+    soon = make_app(session_check_seconds=0.05)
+    anna = Person(here).joined()
+    there, later = (Person(app, anna.email, anna.password, anna.access) for app in (elsewhere, soon))
+    assert [one.ask("GET", "/api/account").status for one in (anna, later)] == [200, 200]
+    assert there.ask("POST", "/api/auth/logout").status == 204
+    assert anna.ask("GET", "/api/account").status == 200
+    deadline = monotonic() + 10
+    while later.ask("GET", "/api/account").status == 200:
+        assert monotonic() < deadline
+    # Whatever ends a login here has all others asked about again.
+    Person(here).joined().ask("POST", "/api/auth/logout")
+    assert anna.ask("GET", "/api/account").status == 401
+
+
+def check_ended(app: Flask, end: Callable[[Person], None]) -> None:
     anna = Person(app).joined()
     assert anna.ask("GET", "/api/account").status == 200
     end(anna)

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 
 from fms.db.given import insert_rows
 from fms.db.tables import alert, session, user_account
@@ -16,16 +17,20 @@ from fms.model.clock import Clock
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.route import slot_of_user
 from fms.model.user import User
-from fms.shards.ownership import asked_of_owner, is_owned
+from fms.shards.asked import Asked
+from fms.shards.ownership import is_owned
 from fms.shards.router import Router
+
+REMEMBERED = 10_000
+"""Sessions that are believed to be good, at most."""
 
 _SESSION = ("id", "user_id", "generation", "agent", "created_at", "used_at", "expires_at", "revoked_at")
 _RAISED = user_account.c.version + 1
 
 
-_BY_EMAIL = asked_of_owner(select(user_account).where(user_account.c.email == bindparam("email")))
-_BY_ID = asked_of_owner(select(user_account).where(user_account.c.id == bindparam("user_id")))
-_BY_SESSION = asked_of_owner(
+_BY_EMAIL = Asked(select(user_account).where(user_account.c.email == bindparam("email")))
+_BY_ID = Asked(select(user_account).where(user_account.c.id == bindparam("user_id")))
+_BY_SESSION = Asked(
     select(user_account, *(session.c[name].label(f"session_{name}") for name in _SESSION))
     .join(session, session.c.user_id == user_account.c.id)
     .where(
@@ -36,13 +41,51 @@ _BY_SESSION = asked_of_owner(
 )
 
 
-class AccountRows:
-    """The accounts over every shard."""
+Good = tuple[Account, Session]
 
-    def __init__(self, router: Router, mint: IdMint, clock: Clock) -> None:
+
+class Sure:
+    """Sessions that were good a moment ago. Whatever ends one here ends this: others end within ``seconds``.
+
+    Attributes:
+        endings: how often that was.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._found: dict[UUID, tuple[float, Good]] = {}
+        self.endings = 0
+
+    def get(self, session_id: UUID) -> Good | None:
+        """A session that was good just now."""
+        known = self._found.get(session_id)
+        return known[1] if known and known[0] > monotonic() else None
+
+    def remember(self, session_id: UUID, found: Good, endings: int) -> None:
+        """Note that a session is good, unless one was ended since it was looked for."""
+        if not self._seconds or endings != self.endings:
+            return
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[session_id] = monotonic() + self._seconds, found
+
+    def forget(self) -> None:
+        """Ask again for each of them."""
+        self.endings += 1
+        self._found.clear()
+
+
+class AccountRows:
+    """The accounts over every shard.
+
+    ``sure_seconds``: for so long a session that was found good is believed to be; one that is ended here is not.
+    """
+
+    def __init__(self, router: Router, mint: IdMint, clock: Clock, sure_seconds: float = 0) -> None:
         self._router = router
         self._mint = mint
         self._clock = clock
+        self._sure = Sure(sure_seconds)
 
     def find(self, email: str) -> Account | None:
         """The account of an e-mail in lower case."""
@@ -54,11 +97,11 @@ class AccountRows:
         row = self._one(slot_of_id(user_id), _BY_ID, user_id=user_id)
         return None if row is None else _account_of(row)
 
-    def _one(self, slot: int, query: Select[Any], **values: Any) -> Row[Any] | None:
-        if row := self._router.ask(slot, query, **values):
+    def _one(self, slot: int, asked: Asked, **values: Any) -> Row[Any] | None:
+        if row := self._router.ask(slot, asked, **values):
             return row
-        asked = {"asked_slot": slot, **values}
-        return self._router.read(slot, lambda connection: connection.execute(query, asked).first())
+        whole = {"asked_slot": slot, **values}
+        return self._router.read(slot, lambda connection: connection.execute(asked.query, whole).first())
 
     def add(self, email: str, password: str | None, role: str = USER) -> bool:
         """Make an account; False: the e-mail has one, which stays as it is."""
@@ -90,6 +133,7 @@ class AccountRows:
         """Change what an account may do, from the next request on."""
         statement = update(user_account).where(user_account.c.id == user_id).values(role=role, version=_RAISED)
         self._router.write(slot_of_id(user_id), lambda connection: connection.execute(statement))
+        self._sure.forget()
 
     def log_out_everywhere(self, user_id: UUID) -> None:
         """End every login."""
@@ -106,6 +150,7 @@ class AccountRows:
             connection.execute(_revoked(session.c.user_id == user_id, self._clock()))
 
         self._router.write(slot_of_id(user_id), end)
+        self._sure.forget()
 
     def begin(self, account: Account, agent: str, expires_at: int) -> Session | None:
         """Make a session, at generation 1; None: the account has changed since it was read."""
@@ -152,14 +197,22 @@ class AccountRows:
             row = connection.execute(select(user_account).where(user_account.c.id == owner)).one_or_none()
             return None if row is None or row.closed_at is not None else _account_of(row)
 
-        return self._router.write(slot_of_id(session_id), use)
+        found = self._router.write(slot_of_id(session_id), use)
+        if found is None:
+            self._sure.forget()
+        return found
 
     def of_session(self, session_id: UUID) -> tuple[Account, Session] | None:
         """A session that has not ended, and whose it is."""
+        if (known := self._sure.get(session_id)) and known[1].expires_at > self._clock():
+            return known
+        endings = self._sure.endings
         row = self._one(slot_of_id(session_id), _BY_SESSION, session_id=session_id, now=self._clock())
         if row is None:
             return None
-        return _account_of(row), Session(*row[-len(_SESSION) :])
+        found = _account_of(row), Session(*row[-len(_SESSION) :])
+        self._sure.remember(session_id, found, endings)
+        return found
 
     def sessions(self, user_id: UUID) -> Sequence[Session]:
         """The sessions of a user that have not ended, the one used last first."""
@@ -171,7 +224,9 @@ class AccountRows:
     def revoke(self, user_id: UUID, session_id: UUID) -> bool:
         """End one session of a user; False: they have no such session."""
         revoked = _revoked(session.c.id == session_id, self._clock()).where(session.c.user_id == user_id)
-        return self._router.write(slot_of_id(user_id), lambda connection: connection.execute(revoked).rowcount > 0)
+        done = self._router.write(slot_of_id(user_id), lambda connection: connection.execute(revoked).rowcount > 0)
+        self._sure.forget()
+        return done
 
     def closed(self) -> Sequence[Account]:
         """The accounts whose deletion has begun."""

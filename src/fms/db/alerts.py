@@ -18,8 +18,9 @@ from fms.model.clock import Clock
 from fms.model.ids import IdMint, slot_of_id
 from fms.model.notification import Message
 from fms.ports import Outcome
+from fms.shards.asked import Asked
 from fms.shards.engine import reading
-from fms.shards.ownership import WRITABLE, asked_of_owner, is_owned, slot_owner
+from fms.shards.ownership import WRITABLE, is_owned, slot_owner
 from fms.shards.router import Router
 
 Judge = Callable[[Sequence[tuple[Alert, bool]]], list[Outcome]]
@@ -35,7 +36,7 @@ EVALUATED_AT_ONCE = 500
 """Alerts in one transaction: for so long, and no longer, edits of them wait."""
 
 
-_ONE = asked_of_owner(select(alert).where(alert.c.id == bindparam("alert_id")))
+_ONE = Asked(select(alert).where(alert.c.id == bindparam("alert_id")))
 
 
 class AlertRows:

@@ -110,6 +110,13 @@ class Settings(BaseSettings):
     )
     access_minutes: int = Field(15, ge=1, le=1_440, description="How long an access token of the API is valid.")
     refresh_days: int = Field(30, ge=1, le=365, description="How long a login lasts that nobody uses.")
+    session_check_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=30,
+        description="How long a process of the API believes a login that it found good, if another process ends it;"
+        " 0: not at all.",
+    )
     registration: Literal["open", "closed"] = Field(
         "open", description="Whether anybody may register; else accounts are made with fms users add."
     )
@@ -137,7 +144,7 @@ class Settings(BaseSettings):
     serve_host: str = Field("127.0.0.1", description="Where fms serve listens.")
     serve_port: int = Field(8000, ge=0, le=65_535, description="The port there; 0: any.")
     serve_processes: int = Field(1, ge=1, le=64, description="Processes of fms serve.")
-    serve_threads: int = Field(8, ge=1, le=64, description="Requests that each of them answers at a time.")
+    serve_threads: int = Field(4, ge=1, le=64, description="Requests that each of them answers at a time.")
     request_seconds: int = Field(15, ge=1, le=600, description="How long a client may take to send a request.")
     unready_seconds: float = Field(
         2.0, ge=0, le=60, description="How long fms serve goes on after a SIGTERM while /readyz says that it will end."

@@ -1,7 +1,6 @@
 """Ownership is a row inside each shard, read in the same transaction as every write: a stale map costs one retry."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -10,13 +9,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     MetaData,
-    Select,
     SmallInteger,
     Table,
     Text,
     Uuid,
-    bindparam,
-    exists,
     or_,
     select,
     text,
@@ -146,16 +142,12 @@ def owned_slots(connection: Connection) -> set[int]:
     return slots_in(connection, READABLE)
 
 
-def asked_of_owner(query: Select[Any]) -> Select[Any]:
-    """A query that answers only what the owner of the slot ``asked_slot`` has, for ``Router.ask``; made once."""
-    return query.where(exists().where(slot_owner.c.slot == bindparam("asked_slot"), _is_in(READABLE)))
-
-
-def _is_in(states: Sequence[str]) -> ColumnElement[bool]:
+def is_in(states: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an owner's row has one of the states."""
     # Not IN: SQLAlchemy would write it anew each time.
     return or_(*(slot_owner.c.state == state for state in states))
 
 
 def is_owned(table: Table, states: Sequence[str] = READABLE) -> ColumnElement[bool]:
     """Whether a row's slot is owned here; rows of others lie beside them while slots move, and for some time after."""
-    return table.c.slot.in_(select(slot_owner.c.slot).where(_is_in(states)))
+    return table.c.slot.in_(select(slot_owner.c.slot).where(is_in(states)))

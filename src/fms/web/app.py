@@ -1,6 +1,7 @@
 """The Flask app: every request is given an id, told who asks, limited, answered and logged."""
 
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from flask import Flask, current_app, g, request
@@ -35,6 +36,12 @@ ROUTES = (
 )
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """A view as it is: Flask would look at each one of them for each request whether it is a coroutine."""
+        return func
+
+
 def create_app(
     site: Site, keys: Keys | None = None, log: Log | None = None, draining: Callable[[], bool] = lambda: False
 ) -> Flask:
@@ -47,7 +54,7 @@ def create_app(
         draining: whether this process is about to end.
     """
     settings = site.settings
-    app = Flask("fms.web", static_folder=None)
+    app = _App("fms.web", static_folder=None)
     app.config |= {
         "MAX_CONTENT_LENGTH": settings.body_limit_kb * 1024,
         "MAX_FORM_MEMORY_SIZE": settings.body_limit_kb * 1024,

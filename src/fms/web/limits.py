@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from flask import Flask, g, request
-from flask_limiter import Limiter, RateLimitExceeded
+from flask import Flask, current_app, g, request
+from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.strategies import SlidingWindowCounterRateLimiter
 from werkzeug.exceptions import HTTPException
 
 from fms.settings import Settings
@@ -17,8 +20,11 @@ from fms.web.problems import Problem
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
-STORAGE_SECONDS = 0.5
-"""How long Redis may take to count; then each process counts for itself until it answers again."""
+STORAGE_SECONDS, AWAY_SECONDS = 0.5, 5.0
+"""How long Redis may take to count, and for how long each process counts for itself when it took longer."""
+
+LENT, REMEMBERED = 50, 10_000
+"""At most one in so many of a limit's requests are lent to a process at a time, to so many users or addresses."""
 
 _ALWAYS = frozenset({"operations.livez", "operations.readyz", "operations.metrics"})
 """Never limited: whoever watches the processes must hear from them above all when there is much to do."""
@@ -30,63 +36,89 @@ def tries_passwords(view: Callable[P, Answer]) -> Callable[P, Answer]:
     return view
 
 
-class _Limits(Limiter):
-    """Limits whose counters may be away."""
+@dataclass
+class Loan:
+    """Requests that a process may still answer without counting, until a time; and how many it was lent."""
 
-    def _check_request_limit(
-        self, callable_name: str | None = None, in_middleware: bool = True
-    ) -> None:  # as inherited
-        try:
-            self._counted(callable_name, in_middleware=in_middleware)
-        except RateLimitExceeded:
-            seconds = self._seconds_left()
-            raise Problem(
-                "too-many", f"too many requests: again in {seconds} s", headers={"Retry-After": str(seconds)}
-            ) from None
+    left: int
+    until: float
+    size: int
 
-    def _counted(self, callable_name: str | None, *, in_middleware: bool) -> None:
-        try:
-            super()._check_request_limit(callable_name, in_middleware)
-        except StorageError:
-            # It goes over to memory, but of several threads that find the storage gone only for the first.
-            self.context.seen_limits.clear()
-            super()._check_request_limit(callable_name, in_middleware)
 
-    def _seconds_left(self) -> int:
-        try:
-            reset = self.current_limit.reset_at if self.current_limit else 0
-        except StorageError:
-            reset = 0
-        return max(1, int(reset - time.time()) + 1)
+class Counters:
+    """Counts in one place for all processes, or each for itself while that is away.
+
+    Whoever asks often within a second is counted some at a time: they were lent. So many that were not asked for in
+    that second are lost, which is why they are few.
+
+    ``storage``: for all; None: there is none.
+    """
+
+    def __init__(self, storage: Storage | None) -> None:
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._shared = self._own if storage is None else SlidingWindowCounterRateLimiter(storage)
+        self._away_until = 0.0
+        self._loans: dict[tuple[str, ...], Loan] = {}
+
+    def hit(self, limits: list[RateLimitItem], *names: str) -> int:
+        """Count one; answers after how many seconds to come again, 0: it is not too much."""
+        loan, now = self._loans.get(names), time.monotonic()
+        if loan and loan.left > 0 and loan.until > now:
+            loan.left -= 1
+            return 0
+        most = min(one.amount for one in limits) // LENT
+        size = min(loan.size * 2, most) if loan and loan.until > now else 1
+        if size > 1 and not self._count(limits, names, size):
+            self._loans[names] = Loan(size - 1, now + 1, size)
+            return 0
+        if len(self._loans) >= REMEMBERED:
+            self._loans.clear()
+        self._loans[names] = Loan(0, now + 1, 1)
+        return self._count(limits, names, 1)
+
+    def _count(self, limits: list[RateLimitItem], names: tuple[str, ...], cost: int) -> int:
+        if time.monotonic() >= self._away_until:
+            try:
+                return _hit(self._shared, limits, names, cost)
+            except StorageError:
+                self._away_until = time.monotonic() + AWAY_SECONDS
+        return _hit(self._own, limits, names, cost)
+
+
+def _hit(
+    counters: SlidingWindowCounterRateLimiter, limits: list[RateLimitItem], names: tuple[str, ...], cost: int
+) -> int:
+    for limit in limits:
+        if not counters.hit(limit, *names, cost=cost):
+            reset = counters.get_window_stats(limit, *names).reset_time
+            return max(1, int(reset - time.time()) + 1)
+    return 0
 
 
 def limit(app: Flask, settings: Settings) -> None:
-    """Limit the requests of an app that has its views: in Redis if the price book is there, where processes add up."""
-    storage = _storage(settings)
-    waits = () if storage == "memory://" else ("socket_timeout", "socket_connect_timeout")
-    options: dict[str, Any] = {"wrap_exceptions": True, **dict.fromkeys(waits, STORAGE_SECONDS)}
-    limiter = _Limits(
-        _who,
-        default_limits=[settings.rate_limit],
-        storage_uri=storage,
-        storage_options=options,
-        strategy="sliding-window-counter",
-        in_memory_fallback_enabled=True,
-        swallow_errors=False,
-        key_prefix="fms",
-    )
-    limiter.init_app(app)
-    limiter.request_filter(lambda: request.endpoint in _ALWAYS)
-    for endpoint, view in app.view_functions.items():
-        if getattr(view, "fms_tries_passwords", False):
-            app.view_functions[endpoint] = _limited(limiter, view, settings.login_rate_limit)
+    """Limit the requests of an app: in Redis if the price book is there, so that processes count together."""
+    counters = Counters(_storage(settings))
+    most, tries = parse_many(settings.rate_limit), parse_many(settings.login_rate_limit)
+
+    def count() -> None:
+        if request.endpoint in _ALWAYS:
+            return
+        _check(counters.hit(most, "fms", _who()))
+        if _is_try():
+            _check(counters.hit(tries, "fms", "passwords from", _address()))
+            _check(counters.hit(tries, "fms", "passwords of", _account_asked_for()))
+
+    app.before_request(count)
 
 
-def _limited(limiter: Limiter, view: Any, most: str) -> Any:
-    """A view whose passwords are tried so often: from one address, and at one account, whichever view is asked."""
-    for key, what in ((_address, "passwords from"), (account_asked_for, "passwords of")):
-        view = limiter.shared_limit(most, scope=what, key_func=key, override_defaults=False)(view)
-    return view
+def _check(seconds: int) -> None:
+    if seconds:
+        raise Problem("too-many", f"too many requests: again in {seconds} s", headers={"Retry-After": str(seconds)})
+
+
+def _is_try() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return bool(getattr(view, "fms_tries_passwords", False)) and request.method != "OPTIONS"
 
 
 def _address() -> str:
@@ -98,7 +130,7 @@ def _who() -> str:
     return f"user:{who.user_id}" if who else _address()
 
 
-def account_asked_for() -> str:
+def _account_asked_for() -> str:
     """The account whose password is tried, or that is to be made; nothing in its name tells which.
 
     Whoever is logged in has a name of their own here: others who try the e-mail do not keep them from their account.
@@ -108,14 +140,17 @@ def account_asked_for() -> str:
     try:
         body = read_json(request.get_data())
     except (Problem, HTTPException):
-        # The view will say so. Raised here it would be taken for a fault of the counters.
+        # The view will say so.
         body = None
     email = body.get("email") if isinstance(body, dict) else None
     return "account:" + sha256(str(email).strip().lower().encode()).hexdigest()[:32]
 
 
-def _storage(settings: Settings) -> str:
+def _storage(settings: Settings) -> Storage | None:
     if settings.price_book_url is None:
-        return "memory://"
+        return None
     url = settings.price_book_url.get_secret_value()
-    return f"redis+{url}" if url.startswith("unix://") else url
+    waits = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), STORAGE_SECONDS)
+    found = storage_from_string(f"redis+{url}" if url.startswith("unix://") else url, wrap_exceptions=True, **waits)
+    assert isinstance(found, Storage)  # noqa: S101  # others are for asyncio
+    return found

@@ -99,7 +99,24 @@ def document(api: Documented) -> dict[str, Any]:
             if isinstance(operation, dict):
                 # There is none: what is not said is not answered.
                 operation["responses"].pop("default", None)
+    _link(found["paths"])
     return found
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say where what a POST makes is used: in the paths that begin with its own and an id."""
+    for path, item in paths.items():
+        made = [one for status, one in item.get("post", {}).get("responses", {}).items() if status in ("200", "201")]
+        below = [one for one in paths if one.startswith(f"{path}/{{")] if path.count("/") == 2 else []
+        for other in below:
+            name = other.removeprefix(f"{path}/{{").partition("}")[0]
+            operations = [one for one in paths[other].values() if isinstance(one, dict)]
+            links = {
+                one["operationId"]: {"operationId": one["operationId"], "parameters": {name: "$response.body#/id"}}
+                for one in operations
+            }
+            for response in made:
+                response.setdefault("links", {}).update(links)
 
 
 def _of_path(name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from flask import Response, jsonify, request
+from flask import Response
 from marshmallow import fields, validate
 
 from fms.model.clock import parse_instant
@@ -22,7 +22,7 @@ from fms.model.user import (
 )
 from fms.web.fields import Closed, Pattern, by_rule
 from fms.web.parts import me, parts
-from fms.web.preconditions import check_version
+from fms.web.preconditions import check_version, versioned
 from fms.web.routes import IF_MATCH, Routes
 
 Given = TypeVar("Given")
@@ -76,9 +76,7 @@ class Preferences(Closed):
 @routes.view("GET", "", answer=Preferences)
 def get() -> Response:
     """Your preferences."""
-    response = _answer(me())
-    response.make_conditional(request)
-    return response
+    return _answer(parts().site.users.find(me().email))
 
 
 @routes.view("PUT", "", answer=Preferences, body=Preferences, problems=("changed",), headers=(IF_MATCH,))
@@ -109,6 +107,4 @@ def _read(rule: Callable[[Given], Kept], given: Given | None) -> Kept | None:
 
 
 def _answer(user: User) -> Response:
-    response = jsonify(preferences_document(user))
-    response.set_etag(str(user.version))
-    return response
+    return versioned(preferences_document(user), user.version)
