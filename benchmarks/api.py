@@ -134,14 +134,16 @@ def serving(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
         process.wait(60)
 
 
-def measure(url: str, pid: int, requests: Sequence[str], seconds: int, rate: float | None = None) -> dict[str, Any]:
+def measure(
+    url: str, pid: int, requests: Sequence[str], seconds: int, *, rate: float | None = None, at_once: int = AT_ONCE
+) -> dict[str, Any]:
     """Send requests (``token path body``) for so many seconds, all that go or at a rate."""
     with tempfile.TemporaryDirectory() as folder:
         file, script = Path(folder) / "requests", Path(folder) / "script.lua"
         file.write_text("".join(f"{line}\n" for line in requests))
-        pause = f"function delay() return {AT_ONCE / rate * 1000:.1f} end" if rate else ""
+        pause = f"function delay() return {at_once / rate * 1000:.1f} end" if rate else ""
         script.write_text(SCRIPT % {"requests": file, "seed": 1, "delay": pause})
-        command = ["wrk", "-t1", f"-c{AT_ONCE}", f"-d{seconds}", "--timeout", "10", "-s", str(script), url]
+        command = ["wrk", "-t1", f"-c{at_once}", f"-d{seconds}", "--timeout", "10", "-s", str(script), url]
         meter = Meter({"api": pid})
         with meter.running() as used:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -249,9 +251,9 @@ def _round(
         measure(url, pid, reads, 1)  # a first second in which connections are made
         found["read"] = measure(url, pid, reads, seconds)
         found["create"] = measure(url, pid, creates, seconds)
-        found["read, half"] = measure(url, pid, reads, seconds, arguments.read_goal / 2)
-        found["create, half"] = measure(url, pid, creates, seconds, arguments.create_goal / 2)
-        found["list"] = measure(url, pid, lists, seconds, 20)
+        found["read, half"] = measure(url, pid, reads, seconds, rate=arguments.read_goal / 2)
+        found["create, half"] = measure(url, pid, creates, seconds, rate=arguments.create_goal / 2)
+        found["list"] = measure(url, pid, lists, seconds, rate=20, at_once=4)
     return found
 
 

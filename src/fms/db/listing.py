@@ -1,6 +1,6 @@
 """A user's alerts, page by page, of all shards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from heapq import merge
@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, and_, not_, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Text, and_, not_, or_, select, tuple_
 
 from fms.db.rows import alert_of
 from fms.db.tables import alert
@@ -65,27 +65,53 @@ class AlertPages:
             after: the sort's column and the id of the last one before the page; None: from the first on.
             today: decides which have expired.
         """
-        falling = sort.startswith("-")
-        column = SORTS[sort.removeprefix("-")]
-        query = select(alert).where(alert.c.user_id == user_id, is_owned(alert), *_conditions(wanted, today))
-        if after is not None:
-            place = tuple_(column, alert.c.id)
-            query = query.where(place < after if falling else place > after)
-        order = [one.desc() if falling else one.asc() for one in (column, alert.c.id)]
-        query = query.order_by(*order).limit(limit + 1)
+        order = _Order(SORTS[sort.removeprefix("-")], falling=sort.startswith("-"))
+        mine = alert.c.user_id == user_id, is_owned(alert), *_conditions(wanted, today)
+        shards = len(self._router.all())
+        # A shard has its share of them, mostly; if it has more, all are asked for what may be wanted of them at most.
+        for most in (limit * 2 // shards + 8, limit + 1):
 
-        def read(connection: Connection) -> Sequence[Row[Any]]:
-            return connection.execute(query).all()
+            def read(connection: Connection, most: int = most) -> Sequence[Row[Any]]:
+                return connection.execute(order.query(mine, after, most, connection.dialect.name)).all()
 
-        key = _key_of(column)
-        rows = list(islice(merge(*self._router.read_all(read), key=key, reverse=falling), limit + 1))
-        more = key(rows[limit - 1]) if len(rows) > limit else None
+            parts = self._router.read_all(read)
+            rows = list(islice(merge(*parts, key=order.key, reverse=order.falling), limit + 1))
+            if most > limit or not any(order.may_lack(part, rows, limit) for part in parts if len(part) == most):
+                break
+        more = order.key(rows[limit - 1]) if len(rows) > limit else None
         return Page([alert_of(row) for row in rows[:limit]], more)
 
 
-def _key_of(column: Column[Any]) -> Callable[[Row[Any]], tuple[Any, UUID]]:
-    place = alert.c.keys().index(column.name)
-    return lambda row: (row[place], row.id)
+@dataclass(frozen=True)
+class _Order:
+    """By what column rows are sorted, and then by id, and whether the greatest comes first."""
+
+    column: Column[Any]
+    falling: bool
+
+    def query(
+        self, which: Sequence[ColumnElement[bool]], after: tuple[Any, UUID] | None, most: int, dialect: str
+    ) -> Select[Any]:
+        """So many rows after a place."""
+        # As bytes: every shard's order must be the one in which they are merged.
+        text = isinstance(self.column.type, Text) and dialect == "postgresql"
+        columns = [self.column.collate("C") if text else self.column, alert.c.id]
+        query = select(alert).where(*which)
+        if after is not None:
+            place = tuple_(*columns)
+            query = query.where(place < after if self.falling else place > after)
+        return query.order_by(*[one.desc() if self.falling else one.asc() for one in columns]).limit(most)
+
+    def key(self, row: Row[Any]) -> tuple[Any, UUID]:
+        """A row's place."""
+        return row[alert.c.keys().index(self.column.name)], row.id
+
+    def may_lack(self, part: Sequence[Row[Any]], rows: Sequence[Row[Any]], limit: int) -> bool:
+        """Whether what a shard was not asked for may belong among the rows: what it gave was used up."""
+        if len(rows) <= limit:
+            return True
+        last, end = self.key(part[-1]), self.key(rows[-1])
+        return last > end if self.falling else last < end
 
 
 def _conditions(wanted: Filter, today: date) -> list[ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     or_,
     select,
     text,
@@ -139,6 +140,9 @@ def take(connection: Connection, slots: Collection[int]) -> None:
 
 def owned_slots(connection: Connection) -> set[int]:
     """The slots that this shard owns, also those to which nobody may write just now."""
+    if connection.dialect.name == "postgresql":
+        # As one value: thousands of rows take several times as long.
+        return set(connection.execute(_OWNED).scalar() or ())
     return slots_in(connection, READABLE)
 
 
@@ -151,3 +155,6 @@ def is_in(states: Sequence[str]) -> ColumnElement[bool]:
 def is_owned(table: Table, states: Sequence[str] = READABLE) -> ColumnElement[bool]:
     """Whether a row's slot is owned here; rows of others lie beside them while slots move, and for some time after."""
     return table.c.slot.in_(select(slot_owner.c.slot).where(is_in(states)))
+
+
+_OWNED = select(func.array_agg(slot_owner.c.slot)).where(is_in(READABLE))
