@@ -253,7 +253,7 @@ def _round(
         found["create"] = measure(url, pid, creates, seconds)
         found["read, half"] = measure(url, pid, reads, seconds, rate=arguments.read_goal / 2)
         found["create, half"] = measure(url, pid, creates, seconds, rate=arguments.create_goal / 2)
-        found["list"] = measure(url, pid, lists, seconds, rate=20, at_once=4)
+        found["list"] = measure(url, pid, lists, seconds, at_once=1)
     return found
 
 

@@ -77,7 +77,9 @@ def test_a_shard_that_has_more_than_its_share_gives_all_of_it(
 
 def test_the_order_is_that_of_characters_whatever_a_database_holds_to_be_one() -> None:
     # Those of the tests hold the same.
-    for name in ("ref", "route"):
+    for name, column in (("ref", "ref"), ("route", "od")):
         query = _Order(SORTS[name], falling=False).query([], ("a", MINT.new(1)), 5, "postgresql")
-        said = str(query.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's)
-        assert said.count('COLLATE "C"') == 2, said
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
+        said = str(query.compile(dialect=dialect))
+        assert f'WHERE (alert.{column} COLLATE "C", alert.id) >' in said
+        assert f'ORDER BY alert.{column} COLLATE "C" ASC, alert.id' in said
