@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover soak lint docs bench bench-stages bench-rebalance clean servers
+.PHONY: help demo test cover soak lint docs bench bench-stages bench-rebalance bench-api clean servers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ bench-stages: $(VENV)/installed servers ## the same through workers on RabbitMQ,
 
 bench-rebalance: $(VENV)/installed servers ## a rebalance of a million alerts while people write
 	@$(BIN)/python benchmarks/rebalance.py
+
+bench-api: $(VENV)/installed servers ## the API under wrk, on PostgreSQL and Redis of its own
+	@command -v wrk >/dev/null || { echo "wrk is needed (Debian's package of that name)" >&2; exit 1; }
+	@$(BIN)/python benchmarks/api.py
 
 clean: ## remove all that make and the tools left here
 	rm -rf $(VENV) .tox .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -247,3 +248,19 @@ def test_what_is_exported_can_be_imported_again(app: Flask) -> None:
     ben = Person(app).joined()
     done = ben.ask("POST", "/api/alerts/import", data=file, content_type="application/x-ndjson").checked()
     assert done == {"added": 3, "updated": 0, "unchanged": 0}
+
+
+def test_what_a_killed_process_left_of_somebody_who_is_gone_is_deleted_later(any_app: Flask) -> None:
+    gone, stays = (Person(any_app).joined() for _ in range(2))
+    kept = stays.alert()
+    site, rows = site_of(any_app), site_of(any_app).alert_rows
+    left = replace(rows.get(UUID(gone.alert()["id"])), id=site.mint.new(slot_of_id(UUID(kept["id"]))), ref="left")
+    fired = stays.ask("POST", "/api/alerts", ALERT | {"target_minor": 9_000}).checked(201)
+    gone.ask("DELETE", "/api/account", FAREWELL).checked(204)
+    # As if the process had been killed before it looked again.
+    rows.add([left])
+    assert tables_about(any_app, [gone.email]) == {"alert"}
+    accounts_of(any_app).finish_removing()
+    assert tables_about(any_app, [gone.email]) == set()
+    assert stays.ask("GET", f"/api/alerts/{kept['id']}").status == 200
+    assert stays.ask("GET", f"/api/alerts/{fired['id']}").status == 200

@@ -12,6 +12,9 @@ from fms.model.account import ROLES, USER, Account, Listed, Session, checked_pas
 from fms.model.clock import DAY_MS, Clock
 from fms.model.user import parse_email
 
+STRAYS_MS = 7 * DAY_MS
+"""How far back it is looked for what was made of accounts while they were being deleted."""
+
 
 class Refused(Invalid):
     """Wrong e-mail, wrong password, no password, or no such account: which of them is nobody's business."""
@@ -173,6 +176,8 @@ class Accounts:
         cut_short = self._rows.closed()
         for account in cut_short:
             self._closing.delete(account.user)
+        for user in self._closing.strays(self._clock() - STRAYS_MS):
+            self._closing.clear(user)
         return len(cut_short)
 
     def everybody(self) -> Sequence[Listed]:

@@ -1,7 +1,11 @@
 """The end of an account: everything that is about its user, in every shard."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from sqlalchemy import Connection, delete, select
 
+from fms.db.given import by_index, rows_by
 from fms.db.tables import (
     alert,
     alert_window,
@@ -13,7 +17,7 @@ from fms.db.tables import (
     session,
     user_account,
 )
-from fms.model.ids import slot_of_id
+from fms.model.ids import first_id, slot_of_id
 from fms.model.user import User
 from fms.shards.ownership import is_owned
 from fms.shards.router import Router
@@ -34,9 +38,34 @@ class Closing:
         Nobody may be making anything of the user's meanwhile: see ``AccountRows.close``. A message on its way to the
         inbox may arrive later; ``fms db maintain`` deletes what has no user, and finishes what was cut short.
         """
+        self.clear(user)
+        self._router.write(slot_of_id(user.id), lambda connection: _delete_user(connection, user))
+
+    def strays(self, since: int) -> list[User]:
+        """Users who are gone, and of whom something about alerts was made since (UTC ms), and left.
+
+        A process that is killed in between writes the one and does not look for the other.
+        """
+        made = [
+            select(table.c.user_id, table.c.user_email).where(table.c.id >= first_id(since), is_owned(table)).distinct()
+            for table in (alert, outbox)
+        ]
+        keys = select(idempotency_key.c.user_id).where(
+            idempotency_key.c.id >= first_id(since), is_owned(idempotency_key)
+        )
+
+        def read(connection: Connection) -> dict[UUID, str]:
+            found = dict.fromkeys(connection.execute(keys.distinct()).scalars(), "")
+            return found | {row.user_id: row.user_email for query in made for row in connection.execute(query)}
+
+        users = {user_id: email for some in self._router.read_all(read) for user_id, email in some.items()}
+        there = self._router.read_each(users, slot_of_id, _there)
+        return [User(user_id, email) for user_id, email in users.items() if user_id not in set().union(*there)]
+
+    def clear(self, user: User) -> None:
+        """Delete everything about alerts of a user."""
         while slots := self._slots(user):
             self._router.write_each(slots, int, lambda connection, some: _delete_alerts(connection, user, some))
-        self._router.write(slot_of_id(user.id), lambda connection: _delete_user(connection, user))
 
     def _slots(self, user: User) -> list[int]:
         """The slots in which there is something of the user's about alerts."""
@@ -57,6 +86,11 @@ def _delete_alerts(connection: Connection, user: User, slots: list[int]) -> None
     connection.execute(delete(alert_window).where(alert_window.c.alert_id.in_(mine)))
     for table in (alert, *_AT_ALERTS):
         connection.execute(delete(table).where(table.c.user_id == user.id, table.c.slot.in_(slots)))
+
+
+def _there(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
+    by_index(connection)
+    return {row.id for row in rows_by(connection, user_account, {"id": sorted(ids)}, ("id",))}
 
 
 def _delete_user(connection: Connection, user: User) -> None:
