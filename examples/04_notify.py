@@ -3,13 +3,13 @@
 Prints::
 
     TO me@example.org
-    porto-15-off: LIS-OPO 4.99 EUR, down from 29.99, 10.00 under your drop to 14.99 (may be a mistake)
-        Mon 08 Feb 2027, FR1483, economy, from sample, seen 25 min ago
+    porto-15-off: LIS-OPO 4.99 EUR, 10.00 under your drop to 14.99 (may be a mistake)
+        Mon 08 Feb 2027, FR1483, economy, from sample, seen 25 min ago, was 29.99 on this flight
     tokyo-in-bloom: SFO-NRT 819.00 USD, 41.31 under 860.31, 1 % below the low it beats
-        Wed 24 Mar 2027 to Sat 03 Apr, 10 nights, JL57 / JL58, economy, from sample, seen 19 min ago, was 869.00
+        Wed 24 Mar 2027 to Sat 03 Apr, 10 nights, JL57 / JL58, economy, from sample, seen 19 min ago, was 869.00 on these flights
     +4 in your inbox
     {'gone': 1, 'sent': 6, 'superseded': 3}
-"""
+"""  # noqa: E501  # a line is shown as it is printed
 
 import tempfile
 

@@ -1,13 +1,14 @@
 """Notifications: the record that an alert fired, from the outbox beside the alert to the user's inbox."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 from uuid import UUID
 
 import pyarrow as pa
 
 from fms.model.batch import TEXT, Batch, TextView, ints, text_column
+from fms.model.facts import Facts
 from fms.model.fare import FARE_SCHEMA, Fare, FareRows, fare_columns
 from fms.model.user import User
 
@@ -154,8 +155,12 @@ class Notification:
 
 @dataclass(frozen=True)
 class Push:
-    """One push to one user: the rows told together, the best first. Sent again under the same id it replaces itself."""
+    """One push to one user: the rows told together, the best first. Sent again under the same id it replaces itself.
+
+    ``facts``: what else is known of the rows, by the id of the notification.
+    """
 
     group_id: UUID
     user: User
     rows: Sequence[Notification]
+    facts: Mapping[UUID, Facts] = field(default_factory=dict)
