@@ -33,9 +33,14 @@ NEW_SECONDS = 60
 
 def serve(
     data: Data = None,
-    host: Annotated[str | None, typer.Option("--host", help="Where to listen.", show_default=False)] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Where to listen (default: 127.0.0.1, or as set).", show_default=False)
+    ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65_535, help="The port; 0: any.", show_default=False)
+        int | None,
+        typer.Option(
+            "--port", min=0, max=65_535, help="The port (default: 8000, or as set); 0: any.", show_default=False
+        ),
     ] = None,
     processes: Annotated[
         int | None, typer.Option("--processes", metavar="N", min=1, max=64, help="Processes.", show_default=False)

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from fms.errors import Fatal, FmsError, Transient
 from fms.shards.engine import database_name, open_engine, opened, reading, take_time, writing
+from fms.shards.postgres import first_row
 from tests.services.postgres import Databases, Postgres
 from tests.services.processes import free_port
 
@@ -36,6 +37,10 @@ def words(engine: Engine) -> list[str]:
 
 def nothing() -> None:
     """What usually happens between two statements."""
+
+
+def _broken() -> None:
+    raise ZeroDivisionError
 
 
 def note(engine: Engine, *numbers: int, between: Callable[[], None] = nothing) -> None:
@@ -67,6 +72,14 @@ def test_a_reader_sees_one_moment_and_cannot_write(engine: Engine) -> None:
         connection.execute(text("DELETE FROM note"))
     note(engine, 2)
     assert words(engine) == ["yes", "yes"]
+
+
+def test_a_question_that_cannot_be_asked_leaves_no_connection_that_commits_by_itself(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        first_row(engine, "SELECT %(word)s", {"word": "\0"})
+    with pytest.raises(ZeroDivisionError):
+        note(engine, 1, between=_broken)
+    assert words(engine) == []
 
 
 def test_every_wait_of_the_server_has_an_end(engine: Engine) -> None:

@@ -288,6 +288,21 @@ def test_a_query_that_breaks_a_rule_is_refused(anna: Person, query: str) -> None
     assert all("parameter" in fault for fault in reply.json["errors"])
 
 
+def test_what_is_wrong_is_said_in_one_line(anna: Person) -> None:
+    odd = anna.ask("POST", "/api/alerts", ALERT | {"cabin": "royal", "adults": "two"}).json
+    assert odd["detail"] == (
+        "cabin: Must be one of: economy, premium_economy, business, first; adults: Not a valid integer"
+    )
+    assert anna.ask("GET", "/nothing").json["detail"] == "there is nothing like that here"
+
+
+NOBODYS = "01a214ae-23e1-7e42-8000-91e67ce33fa4"
+
+
+def _cursor(*place: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
 def test_a_cursor_that_is_a_bomb_is_no_cursor(anna: Person) -> None:
     for content in (b"[" * 700, b"[" * 350 + b"]" * 350, b'["-created", NaN, 1]', b'["-created", "\\ud800", "x"]'):
         cursor = base64.urlsafe_b64encode(content).decode().rstrip("=")
@@ -384,7 +399,8 @@ def test_postgresql_is_given_nothing_that_it_cannot_keep(postgres: Databases, tm
             check_problem(send(anna, MALFORMED[name]), 400, "malformed")
         for name in ("a number beyond 64 bits", "a huge number", "year 0"):
             check_problem(send(anna, json.dumps(INVALID[name]).encode()), 422, "invalid")
-        for query in ("ref=%00", "cursor=WyItY3JlYXRlZCIsIlx1MDAwMCIsIngiXQ"):
+        cursors = [_cursor("ref", odd, NOBODYS) for odd in ("\0", "\ud800")]
+        for query in ("ref=%00", *(f"sort=ref&cursor={cursor}" for cursor in cursors)):
             check_problem(anna.ask("GET", f"/api/alerts?{query}"), 422, "invalid")
         odd = {"User-Agent": "a\x00b"}
         anna.ask("POST", "/api/auth/login", {"email": anna.email, "password": PASSWORD}, odd).checked()

@@ -1,6 +1,8 @@
 """Is it alive, is it ready, how is it doing: who is told, and how soon."""
 
 import logging
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
 
 from fms.web import ops
 from tests.web.apps import app_of
@@ -113,6 +116,13 @@ def test_without_a_key_nobody_else_has_the_metrics(make_app: MakeApp) -> None:
     assert asked.status_code == 401
 
 
+def test_every_metric_says_something_once_a_request_was_answered(app: Flask, anna: Person) -> None:
+    anna.ask("GET", "/api/account").checked()
+    found = text_string_to_metric_families(app.test_client().get("/metrics").text)
+    silent = [family.name for family in found if not any(sample.value for sample in family.samples)]
+    assert not silent
+
+
 FAULT = """
 import logging, sys
 from fms.runtime.logs import log_to_stderr
@@ -137,6 +147,19 @@ def test_a_fault_is_logged_with_its_place_and_without_the_values_of_variables(fo
     assert "canary" not in done.stderr
     if form == "json":
         assert done.stderr.count("\n") == 2
+
+
+LINE = "import sys; from fms.runtime.logs import log_to_stderr; log_to_stderr(sys.argv[1]).info('one')"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_of_the_log_is_written_at_once_for_others_write_there_too(form: str) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        # As the image has it: without it Python gathers what is written until a line is whole.
+        env = os.environ | {"PYTHONUNBUFFERED": "1"}
+        subprocess.run([sys.executable, "-c", LINE, form], stderr=theirs.fileno(), env=env, check=True)
+        assert ours.recv(4096).endswith(b"\n")
 
 
 def test_a_library_does_not_log_requests_again(app: Flask, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,8 +1,10 @@
 """Passwords and e-mails: their rules, what they cost, and that nobody learns from them who has an account."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from threading import Barrier, Event, Lock
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
+from sqlalchemy import event
 
 from fms.accounts.passwords import AT_ONCE, WAITING, Passwords, TooMany
 from tests.services.processes import until
@@ -120,6 +123,27 @@ def test_a_login_without_a_dummy_hash_would_be_noticed(tmp_path: Path, monkeypat
     with api_of(tmp_path, fast_passwords=False) as app:
         slow, quick = _medians(app, [with_password(app).email, Person(app).email], 3)
     assert slow / quick > 1 + CLOSENESS
+
+
+def test_a_wrong_login_asks_the_databases_as_much_whoever_it_is_for(app: Flask) -> None:
+    """Here in statements, for they take less time than a hash; but it adds up for whoever asks often."""
+    asked: Counter[str] = Counter()
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked[statement] += 1
+
+    counts = []
+    people = [*(known(app).email for known in KNOWN), Person(app).email]
+    with ExitStack() as stack:
+        for shard in site_of(app).router.all():
+            event.listen(shard.engine, "before_cursor_execute", count)
+            stack.callback(event.remove, shard.engine, "before_cursor_execute", count)
+        for email in people:
+            asked.clear()
+            assert _login(app, email, "not this password").status == 401
+            counts.append(dict(asked))
+    assert counts[0]
+    assert all(found == counts[0] for found in counts)
 
 
 class Counted:

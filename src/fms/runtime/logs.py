@@ -31,7 +31,8 @@ def log_to_stderr(form: str, **common: Any) -> Log:
         )
     structlog.configure(
         processors=[*shared, render],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Each line in one write, its end too: several processes write to one place.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

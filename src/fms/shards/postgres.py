@@ -145,9 +145,12 @@ def first_row(engine: Engine, sql: str, values: Mapping[str, Any]) -> tuple[Any,
             cursor.execute(sql, values)
             found: tuple[Any, ...] | None = cursor.fetchone()
         driver.autocommit = False
-    except Psycopg2Error as error:
+    except BaseException as error:
+        # Whatever it was: the next one to have the connection would find that it commits each statement.
         lent.invalidate()
-        raise Lost from error
+        if isinstance(error, Psycopg2Error):
+            raise Lost from error
+        raise
     finally:
         lent.close()
     return found

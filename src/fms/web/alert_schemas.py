@@ -24,7 +24,8 @@ def _whole(least: int, most: int, **metadata: Any) -> Any:
 
 
 def _one_of(*words: str, **metadata: Any) -> Any:
-    return fields.String(allow_none=True, validate=validate.OneOf([*words, None]), metadata=metadata)
+    among = validate.OneOf([*words, None], error=f"Must be one of: {', '.join(words)}.")
+    return fields.String(allow_none=True, validate=among, metadata=metadata)
 
 
 def _date(**metadata: Any) -> Any:

@@ -221,7 +221,7 @@ def _shown(alert: Alert) -> Response:
     "PUT", "/<alert_id>", answer=MadeOut, body=AlertEdit, problems=("immutable", *CHANGED), headers=(IF_MATCH,)
 )
 def put(body: dict[str, Any], alert_id: str) -> Response:
-    """Replace what an alert wants; it is measured afresh, as if it were new. Its market cannot be changed."""
+    """Replace what an alert wants; it is measured afresh, as if it were new. Its market, kind and ref stay."""
     before = mine(alert_id)
     document = {name: value for name, value in body.items() if value is not None}
     if "depart_to" in document:

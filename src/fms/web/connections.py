@@ -129,7 +129,8 @@ class TimedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 return
             raise
         if self.nr_conns >= self.worker_connections - 1 and self._due:
-            self._drop(min(self._due, key=lambda one: self._due[one]))
+            # They are in the order in which they began to wait; those that we have ended go first.
+            self._drop(min(self._due, key=lambda one: not one.leaving))
         self.nr_conns += 1
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
@@ -206,6 +207,8 @@ class TimedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer a request; called in a thread. Towards the end each answer is the last of its connection."""
         if conn.last or self.app.drain():
             req.force_close()
+        # Who waited for the word to go on was given it before.
+        req._expected_100_continue = False  # noqa: SLF001  # gunicorn has no other way
         return super().handle_request(req, conn)
 
     def handle(self, conn: Connection) -> Any:

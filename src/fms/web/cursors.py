@@ -1,7 +1,6 @@
 """Cursors: where a page begins, as text that a client hands back. They grant nothing: whose rows is always asked."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
+from fms.web.bodies import read_json
 from fms.web.problems import Fault, Problem
 
 
@@ -20,8 +20,8 @@ def cursor_of(*place: Any) -> str:
 def place_of(cursor: str, *kinds: type) -> list[Any]:
     """The place of a cursor, whose parts are of the kinds; raises Problem."""
     try:
-        place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):
+        place = read_json(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, Problem):
         raise unknown_cursor() from None
     if not isinstance(place, list) or list(map(type, place)) != list(kinds):
         raise unknown_cursor()

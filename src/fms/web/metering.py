@@ -19,9 +19,6 @@ requests = Counter(
 seconds = Histogram(
     "fms_api_seconds", "Seconds to answer a request.", ["route", "method"], buckets=API_SECONDS, registry=_REGISTRY
 )
-logins = Counter("fms_api_logins", "Attempts to log in, by outcome: done, refused.", ["outcome"], registry=_REGISTRY)
-alerts_made = Counter("fms_api_alerts_made", "Alerts made over the API.", registry=_REGISTRY)
-
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 

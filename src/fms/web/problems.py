@@ -162,6 +162,8 @@ _MEANINGS: Mapping[type[Exception], Callable[[Exception], Problem]] = {
 
 def _of_http(error: HTTPException) -> Problem:
     code = error.code or 500
+    if code == 404:
+        return _MEANINGS[NotFound](error)
     kind = _BY_STATUS.get(code, "fault" if code >= 500 else "malformed")
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     messages: Mapping[str, Any] = (getattr(error, "data", None) or {}).get("messages", {})
@@ -181,12 +183,13 @@ def _faults(place: str, found: Any, path: str) -> Iterator[Fault]:
         for name, below in found.items():
             yield from _faults(place, below, path if name == "_schema" else f"{path}/{_escaped(str(name))}")
         return
-    for detail in found if isinstance(found, list) else [found]:
+    for one in found if isinstance(found, list) else [found]:
+        detail = str(one).removesuffix(".")
         if place == "json":
-            yield Fault(str(detail), pointer=path)
+            yield Fault(detail, pointer=path)
         else:
             name = path.split("/")[1] if path else ""
-            yield Fault(str(detail), **{"header" if place == "headers" else "parameter": name})
+            yield Fault(detail, **{"header" if place == "headers" else "parameter": name})
 
 
 def _escaped(name: str) -> str:
