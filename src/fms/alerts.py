@@ -207,13 +207,17 @@ class Alerts:
         messages = self._rows.evaluate(alert.id, judge, self._catch_up_ms)
         return messages, seen[-1] if seen else self.judging.outlook(alert)
 
-    def evaluate_owed(self) -> list[Message]:
-        """Do the evaluations that creating, editing and resuming owe; answers the messages of those that fired."""
-        return [message for messages in self.evaluations() for message in messages]
+    def evaluate_owed(self, user: User | None = None) -> list[Message]:
+        """Do the evaluations that creating, editing and resuming owe, or those of one user's alerts.
 
-    def evaluations(self) -> Iterator[list[Message]]:
+        Answers the messages of those that fired.
+        """
+        return [message for messages in self.evaluations(user) for message in messages]
+
+    def evaluations(self, user: User | None = None) -> Iterator[list[Message]]:
         """The same, some at a time: each list is committed when it comes."""
-        return self._rows.evaluate_owed(self.judging.judge, catch_up_ms=self._catch_up_ms)
+        whose = user.id if user else None
+        return self._rows.evaluate_owed(self.judging.judge, catch_up_ms=self._catch_up_ms, user_id=whose)
 
     def catch_up(
         self, confirm: Callable[[], None] = lambda: None, *, whenever: bool = False

@@ -111,12 +111,13 @@ class Site:
         ``shared``: others may be telling the same users meanwhile, so each is leased; messages go to the inboxes as
         they come, since their broker forgets them then.
         """
+        kind = None if channel else "console"
         channel = channel or Console(shown=self.settings.shown_in_push)
         if not shared and self.settings.catalog_url is None:
-            return Notify(self.notifications, self.alert_rows, self.book, channel, self.mint)
+            return Notify(self.notifications, self.alert_rows, self.book, channel, self.mint, kind=kind)
         lease = Lease(f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}", self.settings.lease_seconds * 1000)
         leasing = SqlNotifications(self.router, self.clock, lease)
-        return Notify(leasing, self.alert_rows, self.book, channel, self.mint, at_once=1)
+        return Notify(leasing, self.alert_rows, self.book, channel, self.mint, at_once=1, kind=kind)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -165,3 +165,20 @@ def test_a_fare_that_has_departed_is_not_told_also_if_its_page_is_gone(town: Tow
     town.book.fares = []
     town.notify.deliver(MONDAY + 40 * DAY_MS)
     assert (town.told, town.statuses()) == ([], [("mine", "gone")])
+
+
+@pytest.mark.parametrize(
+    ("channels", "heard"), [(None, 1), (("console",), 1), (("mail", "console"), 1), (("mail",), 0), ((), 0)]
+)
+def test_who_does_not_want_a_channel_finds_what_is_told_in_the_inbox_only(
+    town: Town, channels: tuple[str, ...] | None, heard: int
+) -> None:
+    town.add(amount=40_000)
+    user = town.users.find("me@example.org")
+    town.users.change(replace(user, channels=channels))
+    town.falls(price=40_000)
+    notify = town.notify_by("console")
+    notify.sweep()
+    notify.deliver(MONDAY)
+    assert town.statuses() == [("mine", "sent")]
+    assert len(town.told) == heard

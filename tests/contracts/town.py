@@ -84,7 +84,7 @@ class Town(ABC):
         self.heard = Heard()
         self.match = Match(ledger)
         self.notifications = notifications
-        self.notify = Notify(notifications, rows, self.book, self.heard, MINT)
+        self.notify = self.notify_by(None)
 
     @abstractmethod
     def leasing(self, clock: Clock, lease: Lease | None) -> Notifications:
@@ -97,6 +97,10 @@ class Town(ABC):
     @abstractmethod
     def pushes(self) -> list[int]:
         """When a push was told, each once."""
+
+    def notify_by(self, kind: str | None) -> Notify:
+        """The stage over the town; ``kind``: of its channel."""
+        return Notify(self.notifications, self.rows, self.book, self.heard, MINT, kind=kind)
 
     def add(self, email: str = "me@example.org", **changes: Any) -> Alert:
         user = self.users.find_or_add(email)

@@ -1,8 +1,10 @@
 """Alerts over HTTP, as one person uses them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -341,6 +343,23 @@ class TestFiles:
         assert self.imported(anna, other).status == 422
         assert self.imported(anna, other, "?update=true").checked()["updated"] == 1
         assert anna.ask("GET", "/api/alerts").checked()["items"][0]["depart_to"] == "2027-10-10"
+
+    def test_an_import_judges_ones_own_alerts_only(self, app: Flask, anna: Person, ben: Person) -> None:
+        feed(app, {"total_amount_minor": 3800})
+        rows = app.extensions["fms"].site.alert_rows
+        where = f"/api/alerts/{ben.alert(target_minor=1000)['id']}"
+        rows.change(UUID(where.rpartition("/")[2]), lambda now: replace(now, amount=5000, edition=now.edition + 1))
+        target = self.LINES.replace('"new_low"', '"target", "target_minor": 4000')
+        assert self.imported(anna, target).checked()["added"] == 1
+        [mine] = anna.ask("GET", "/api/alerts").checked()["items"]
+        assert (mine["state"], ben.ask("GET", where).checked()["state"]) == ("fired", "armed")
+        [row] = anna.ask("GET", "/api/notifications").checked()["items"]
+        assert row["alert_id"] == mine["id"]
+
+    def test_a_file_may_have_departed(self, anna: Person) -> None:
+        past = self.LINES.replace("2027-10", "2025-10")
+        assert self.imported(anna, past).checked()["added"] == 1
+        assert anna.ask("GET", "/api/alerts").checked()["items"][0]["state"] == "expired"
 
     def test_no_file_brings_more_alerts_than_are_allowed(self, make_app: MakeApp) -> None:
         anna = Person(make_app(alerts_per_user=1)).joined()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, select
 
 from fms.db.given import by_index, insert_rows, portions, rows_by, update_rows
 from fms.db.matching import alerts_by_id, move_windows, write_states
@@ -126,7 +126,12 @@ class AlertRows:
         self._router.write(slot_of_id(alert_id), remove)
 
     def evaluate_owed(
-        self, judge: Judge, *, before: int | None = None, catch_up_ms: int | None = None
+        self,
+        judge: Judge,
+        *,
+        before: int | None = None,
+        catch_up_ms: int | None = None,
+        user_id: UUID | None = None,
     ) -> Iterator[list[Message]]:
         """Do the evaluations that are owed, route by route; yields each transaction's outbox rows after its commit.
 
@@ -135,10 +140,13 @@ class AlertRows:
             before: only those owed since before this time, UTC ms: others may be at work on the newer ones.
             catch_up_ms: after so long they are to be looked at again, if nothing has moved them by then; see
                 ``catch_up``. None: never, since nobody matches meanwhile.
+            user_id: only this user's; None: everybody's.
 
         What another process is evaluating or editing just now is left to it.
         """
         owed = alert.c.evaluate_at.is_not(None) if before is None else alert.c.evaluate_at < before
+        if user_id is not None:
+            owed = and_(owed, alert.c.user_id == user_id)
         yield from self._in_portions(
             owed, lambda connection, some: self._evaluate_some(connection, some, judge, catch_up_ms)
         )

@@ -29,6 +29,8 @@ class Notify:
         channel: how users hear.
         mint: makes the ids of pushes.
         at_once: so many messages are handed over together; 1: every batch at once, before ``process`` answers.
+        kind: of the channel, one of ``CHANNELS``: users who do not want it find what is told in the inbox only. None:
+            it is everybody's.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Notify:
         mint: IdMint,
         *,
         at_once: int = HANDED_OVER_AT_ONCE,
+        kind: str | None = None,
     ) -> None:
         self._notifications = notifications
         self._alerts = alerts
@@ -47,6 +50,7 @@ class Notify:
         self._channel = channel
         self._mint = mint
         self._at_once = at_once
+        self._kind = kind
         self._taken: list[Message] = []
         self.counts: Counter[str] = Counter()
 
@@ -155,7 +159,8 @@ class Notify:
     def _send(self, user: User, rows: list[Notification], now: int, turn: "_Turn") -> None:
         for push in _pushes(user, rows):
             try:
-                self._channel.send(push, now)
+                if self._kind is None or user.channels is None or self._kind in user.channels:
+                    self._channel.send(push, now)
             except Transient as error:
                 turn.failure = turn.failure or error
                 self.counts[SENDING] += len(push.rows)

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from flask import Response, request
+from flask import Response, current_app, g, request
 from marshmallow import fields
 
-from fms.errors import Invalid
+from fms.errors import Invalid, Transient
 from fms.model.alert_document import document_of
 from fms.model.alert_file import read_alert_lines
 from fms.web.fields import Closed
@@ -57,7 +57,11 @@ def import_(query: dict[str, bool]) -> dict[str, int]:
         done = site.alerts.import_for(me(), wishes, update=query["update"])
     except Invalid as error:
         raise _in_place(str(error)) from None
-    site.notifications.hand_over(site.alerts.evaluate_owed())
+    try:
+        site.notifications.hand_over(site.alerts.evaluate_owed(me()))
+    except Transient as error:
+        # They are imported, and judged and told later.
+        current_app.extensions["fms.log"].warning("evaluated later", why=str(error), request_id=g.request_id)
     return {"added": done.added, "updated": done.updated, "unchanged": done.unchanged}
 
 

@@ -74,10 +74,16 @@ class MemoryAlertRows:
         self._shard.catch_up_at.pop(alert_id, None)
 
     def evaluate_owed(
-        self, judge: "Judge", *, before: int | None = None, catch_up_ms: int | None = None
+        self,
+        judge: "Judge",
+        *,
+        before: int | None = None,
+        catch_up_ms: int | None = None,
+        user_id: UUID | None = None,
     ) -> Iterator[list[Message]]:
         """Do the evaluations that are owed; see ``AlertRows``."""
         listed = [key for key, one in self._shard.owed.items() if before is None or one.since < before]
+        listed = [key for key in listed if user_id in (None, self._shard.alerts[key].user_id)]
         ids = [alert_id for alert_id in listed if alert_id not in self._shard.evaluating]
         if ids:
             ids.sort(key=lambda key: (self._shard.alerts[key].criteria.od, key))
