@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make, change and question alerts.", no_args_is_help=True)
 
-STATES = ("learning", "armed", "fired", "paused", "expired")
-
 Name = Annotated[str, typer.Argument(metavar="ALERT", help="Its id, or its ref.")]
 Whose = Annotated[
     str | None, typer.Option("--user", metavar="EMAIL", help="Whose ref, if several users have it.", show_default=False)
@@ -74,6 +72,7 @@ def list_(
 ) -> None:
     """List alerts, by id."""
     from fms.bootstrap import open_site
+    from fms.model.alert import STATES
     from fms.model.shown import alert_document
 
     one_of(state, STATES, "--state")

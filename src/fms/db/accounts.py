@@ -28,15 +28,15 @@ _SESSION = ("id", "user_id", "generation", "agent", "created_at", "used_at", "ex
 _RAISED = user_account.c.version + 1
 
 
+def _open(now: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return session.c.revoked_at.is_(None), session.c.expires_at > now
+
+
 _BY_ID = Asked(select(user_account).where(user_account.c.id == bindparam("user_id")))
 _BY_SESSION = Asked(
     select(user_account, *(session.c[name].label(f"session_{name}") for name in _SESSION))
     .join(session, session.c.user_id == user_account.c.id)
-    .where(
-        session.c.id == bindparam("session_id"),
-        session.c.revoked_at.is_(None),
-        session.c.expires_at > bindparam("now"),
-    )
+    .where(session.c.id == bindparam("session_id"), *_open(bindparam("now")))
 )
 
 
@@ -182,12 +182,7 @@ class AccountRows:
 
         def use(connection: Connection) -> Account | None:
             now = self._clock()
-            fresh = (
-                session.c.id == session_id,
-                session.c.generation == generation,
-                session.c.revoked_at.is_(None),
-                session.c.expires_at > now,
-            )
+            fresh = session.c.id == session_id, session.c.generation == generation, *_open(now)
             values = {"generation": generation + 1, "used_at": now, "expires_at": expires_at}
             raised = {"version": session.c.version + 1}
             used = connection.execute(update(session).where(*fresh).values(**values, **raised))
@@ -217,7 +212,7 @@ class AccountRows:
 
     def sessions(self, user_id: UUID) -> Sequence[Session]:
         """The sessions of a user that have not ended, the one used last first."""
-        mine = session.c.user_id == user_id, session.c.revoked_at.is_(None), session.c.expires_at > self._clock()
+        mine = session.c.user_id == user_id, *_open(self._clock())
         query = select(session).where(*mine).order_by(session.c.used_at.desc(), session.c.id)
         rows = self._router.read(slot_of_id(user_id), lambda connection: connection.execute(query).all())
         return [_session_of(row) for row in rows]
@@ -237,7 +232,7 @@ class AccountRows:
 
     def everybody(self) -> Sequence[Listed]:
         """Every account, by e-mail."""
-        logins = func.count().filter(*self._open())
+        logins = func.count().filter(*_open(self._clock()))
         people = select(
             user_account, select(logins).where(session.c.user_id == user_account.c.id).scalar_subquery()
         ).where(is_owned(user_account))
@@ -252,9 +247,6 @@ class AccountRows:
         rows = chain.from_iterable(found for found, _ in read)
         listed = (Listed(_account_of(row), alerts[row.id], row[-1]) for row in rows)
         return sorted(listed, key=lambda one: one.account.user.email)
-
-    def _open(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-        return session.c.revoked_at.is_(None), session.c.expires_at > self._clock()
 
 
 def _revoked(which: Any, now: int) -> Any:

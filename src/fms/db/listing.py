@@ -24,8 +24,6 @@ SORTS: Mapping[str, Column[Any]] = {
 }
 """By what a list can be sorted; with a minus before it the other way round."""
 
-STATES = ("learning", "armed", "fired", "paused", "expired")
-
 
 @dataclass(frozen=True)
 class Filter:

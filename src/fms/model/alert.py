@@ -15,6 +15,9 @@ TARGET, DROP_PERCENT, DROP_AMOUNT, NEW_LOW = "target", "drop_percent", "drop_amo
 AMOUNT_FIELD = {TARGET: "target_minor", DROP_PERCENT: "drop_bp", DROP_AMOUNT: "drop_minor", NEW_LOW: None}
 """The kinds of alert, and the field of the alert file that says how much."""
 
+STATES = ("learning", "armed", "fired", "paused", "expired")
+"""How an alert is shown to stand: what ``shown_state`` answers."""
+
 NO_TRIGGER = 1 << 62
 """Stands for the trigger of a learning alert where one number must be given: every price is at or below it."""
 
@@ -211,7 +214,7 @@ class Alert:
     version: int = 1
 
     def shown_state(self, today: int) -> str:
-        """``paused``, ``expired``, ``learning``, ``fired`` or ``armed``; ``today`` in days since 1970."""
+        """One of ``STATES``; ``today`` in days since 1970."""
         if self.paused:
             return "paused"
         if days_of(self.criteria.depart_to) < today:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from fms.model.account import Account
 from fms.model.alert import Alert
 from fms.model.alert_document import document_of
 from fms.model.clock import DAY_MS, format_instant
 from fms.model.fare import Fare
 from fms.model.fare_document import fare_document
+from fms.model.ids import made_at
 from fms.model.notification import Notification
 from fms.model.user import User, format_time_of_day
 
@@ -76,6 +78,17 @@ def notification_document(row: Notification) -> dict[str, Any]:
 
 def _list(flights: tuple[str, ...] | None) -> list[str] | None:
     return list(flights) if flights else None
+
+
+def account_document(account: Account) -> dict[str, Any]:
+    """Who a user is to the site."""
+    user = account.user
+    return {
+        "id": str(user.id),
+        "email": user.email,
+        "role": account.role,
+        "created_at": format_instant(made_at(user.id)),
+    }
 
 
 def preferences_document(user: User) -> dict[str, Any]:

@@ -4,9 +4,10 @@ import re
 import time
 from uuid import uuid4
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from fms.web import metering
+from fms.web.logs import app_log
 
 REQUEST_ID = "X-Request-Id"
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -45,7 +46,7 @@ def _end(response: Response) -> Response:
     route = str(request.url_rule or "none")
     metering.count(route, request.method, response.status_code, seconds)
     # The route, not the path or the query: they may hold what is nobody's business.
-    current_app.extensions["fms.log"].info(
+    app_log().info(
         "request",
         method=request.method,
         route=route,

@@ -8,12 +8,12 @@ from marshmallow import fields, validate
 from fms.errors import Invalid, NotFound
 from fms.model.account import ROLES, Session
 from fms.model.clock import format_instant
-from fms.model.ids import made_at, parse_id
+from fms.model.shown import account_document
 from fms.web.auth import NEW_PASSWORD
 from fms.web.exporting import all_data
 from fms.web.fields import Closed
 from fms.web.limits import tries_passwords
-from fms.web.parts import identity, me, parts
+from fms.web.parts import id_in_path, identity, me, parts
 from fms.web.routes import Routes
 
 routes = Routes("account", "/api/account", "Your account.")
@@ -62,12 +62,7 @@ class SessionsOut(Closed):
 @routes.view("GET", "", answer=AccountOut)
 def get() -> dict[str, Any]:
     """Who you are."""
-    return {
-        "id": str(me().id),
-        "email": me().email,
-        "role": identity().account.role,
-        "created_at": format_instant(made_at(me().id)),
-    }
+    return account_document(identity().account)
 
 
 @routes.view("POST", "/password", status=204, body=PasswordIn, problems=("wrong-credentials",))
@@ -117,9 +112,5 @@ def session_answer(session: Session, *, this: bool) -> dict[str, Any]:
 @routes.view("DELETE", "/sessions/<session_id>", status=204)
 def end_session(session_id: str) -> None:
     """End one of your logins."""
-    try:
-        ended = parts().accounts.log_out(me().id, parse_id(session_id))
-    except Invalid:
-        ended = False
-    if not ended:
+    if not parts().accounts.log_out(me().id, id_in_path(session_id)):
         raise NotFound("no such session")

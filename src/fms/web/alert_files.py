@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 from marshmallow import fields
 
 from fms.errors import Invalid, Transient
 from fms.model.alert_document import document_of
 from fms.model.alert_file import read_alert_lines
 from fms.web.fields import Closed
+from fms.web.logs import app_log
 from fms.web.parts import me, parts
 from fms.web.problems import Fault, Problem
 from fms.web.routes import Routes
@@ -61,7 +62,7 @@ def import_(query: dict[str, bool]) -> dict[str, int]:
         site.notifications.hand_over(site.alerts.evaluate_owed(me()))
     except Transient as error:
         # They are imported, and judged and told later.
-        current_app.extensions["fms.log"].warning("evaluated later", why=str(error), request_id=g.request_id)
+        app_log().warning("evaluated later", why=str(error), request_id=g.request_id)
     return {"added": done.added, "updated": done.updated, "unchanged": done.unchanged}
 
 

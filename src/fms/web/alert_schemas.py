@@ -4,8 +4,8 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from fms.db.listing import SORTS, STATES
-from fms.model.alert import AMOUNT_FIELD
+from fms.db.listing import SORTS
+from fms.model.alert import AMOUNT_FIELD, STATES
 from fms.model.alert_document import CABINS, TRIP_TYPES
 from fms.model.money import MAX_MINOR
 from fms.web.fields import Closed, Pattern

@@ -17,7 +17,6 @@ from fms.judging import Outlook, explain_fare
 from fms.model.alert import Alert
 from fms.model.alert_document import parse_alert
 from fms.model.clock import DAY_MS, date_of, format_instant, parse_instant
-from fms.model.ids import parse_id
 from fms.model.notification import Message
 from fms.model.route import slot_of_od
 from fms.model.shown import price_document
@@ -35,7 +34,8 @@ from fms.web.alert_schemas import (
     SnoozeIn,
 )
 from fms.web.cursors import cursor_of, link_next, place_of, unknown_cursor
-from fms.web.parts import me, parts
+from fms.web.logs import app_log
+from fms.web.parts import id_in_path, me, parts
 from fms.web.preconditions import if_match, versioned
 from fms.web.problems import Fault, Problem, invalid
 from fms.web.routes import IDEMPOTENCY_KEY, IF_MATCH, Routes
@@ -47,10 +47,7 @@ routes = Routes("alerts", "/api/alerts", "What you want to be told of.")
 
 def mine(text: str) -> Alert:
     """The alert of an id, if it is the asker's; raises NotFound as for one that is not there."""
-    try:
-        found = parts().site.alert_rows.get(parse_id(text))
-    except Invalid:
-        raise NotFound(f"no alert {text}") from None
+    found = parts().site.alert_rows.get(id_in_path(text))
     if found.user_id != me().id:
         raise NotFound(f"no alert {text}")
     return found
@@ -97,7 +94,7 @@ def _assessed(made: Alert) -> tuple[Outcome, Outlook] | tuple[None, None]:
     try:
         return parts().site.alerts.judging.assess(made)
     except Transient as error:
-        site_log().warning("evaluated later", alert=str(made.id), why=str(error))
+        app_log().warning("evaluated later", alert=str(made.id), why=str(error))
         return None, None
 
 
@@ -107,7 +104,7 @@ def _hand_over(messages: Sequence[Message]) -> None:
         parts().site.notifications.hand_over(messages)
     except Transient as error:
         # The alert is made, and its outbox has them.
-        site_log().warning("handed over later", messages=len(messages), why=str(error))
+        app_log().warning("handed over later", messages=len(messages), why=str(error))
 
 
 def _made(body: Mapping[str, Any]) -> Alert:
@@ -157,15 +154,8 @@ def _judged(alert: Alert) -> dict[str, Any]:
         # Its outbox has them; so the inbox has them at once.
         site.notifications.hand_over(messages)
     except Transient as error:
-        site_log().warning("evaluated later", alert=str(alert.id), why=str(error))
+        app_log().warning("evaluated later", alert=str(alert.id), why=str(error))
     return made_document(site.alert_rows.get(alert.id), outlook, site.clock())
-
-
-def site_log() -> Any:
-    """The app's log."""
-    from flask import current_app
-
-    return current_app.extensions["fms.log"]
 
 
 @routes.view("GET", "", answer=AlertPageOut, query=AlertQuery)

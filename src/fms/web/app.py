@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from flask import Flask, current_app, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -18,6 +17,7 @@ from fms.web.access import watch_requests
 from fms.web.cors import allow_origins
 from fms.web.leftovers import clear_leftovers
 from fms.web.limits import limit
+from fms.web.logs import keep_log
 from fms.web.openapi import Documented, serve_documents
 from fms.web.parts import Parts, parts
 from fms.web.problems import Problem
@@ -64,7 +64,7 @@ def create_app(
     app.url_map.strict_slashes = False
     # Else other spellings of a path are answered by redirections.
     app.url_map.merge_slashes = False
-    app.extensions["fms.log"] = log or structlog.get_logger()
+    keep_log(app, log)
     problems.register(app)
     watch_requests(app)
     allow_origins(app, settings)

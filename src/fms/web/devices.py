@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from flask import Response, jsonify
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -19,9 +18,8 @@ from fms.accounts.endpoints import LONGEST, checked_endpoint
 from fms.errors import Invalid, NotFound
 from fms.model.clock import format_instant
 from fms.model.device import PROVIDERS, STATES, UNPROVED, WEBPUSH, Device, checked_name, checked_token
-from fms.model.ids import parse_id
 from fms.web.fields import Closed, Pattern, by_rule
-from fms.web.parts import me, parts
+from fms.web.parts import id_in_path, me, parts
 from fms.web.problems import Problem
 from fms.web.routes import Routes
 
@@ -163,24 +161,17 @@ def list_() -> dict[str, Any]:
 @routes.view("PUT", "/<device_id>", answer=DeviceOut, body=NameIn)
 def rename(body: dict[str, str], device_id: str) -> dict[str, Any]:
     """Call a device otherwise; it was seen."""
-    return device_answer(parts().devices.rename(me().id, _id(device_id), body["name"]))
+    return device_answer(parts().devices.rename(me().id, id_in_path(device_id), body["name"]))
 
 
 @routes.view("POST", "/<device_id>/proof", answer=DeviceOut, body=ProofIn)
 def prove(body: dict[str, str], device_id: str) -> dict[str, Any]:
     """Prove that a device is yours with what was pushed to it; other accounts lose it."""
-    return device_answer(parts().devices.prove(me().id, _id(device_id), body["proof"]))
+    return device_answer(parts().devices.prove(me().id, id_in_path(device_id), body["proof"]))
 
 
 @routes.view("DELETE", "/<device_id>", status=204)
 def delete(device_id: str) -> None:
     """Forget a device; it is sent nothing any more."""
-    if not parts().devices.delete(me().id, _id(device_id)):
+    if not parts().devices.delete(me().id, id_in_path(device_id)):
         raise NotFound("no such device")
-
-
-def _id(text: str) -> UUID:
-    try:
-        return parse_id(text)
-    except Invalid:
-        raise NotFound(f"no device {text}") from None

@@ -4,8 +4,7 @@ from typing import Any
 
 from fms.accounts.service import Identity
 from fms.model.clock import format_instant
-from fms.model.ids import made_at
-from fms.model.shown import alert_document, notification_document, preferences_document
+from fms.model.shown import account_document, alert_document, notification_document, preferences_document
 from fms.web.devices import device_answer
 from fms.web.parts import Parts
 
@@ -17,12 +16,7 @@ def all_data(parts: Parts, who: Identity) -> dict[str, Any]:
     user = site.users.find(who.account.user.email)
     return {
         "exported_at": format_instant(site.clock()),
-        "account": {
-            "id": str(user.id),
-            "email": user.email,
-            "role": who.account.role,
-            "created_at": format_instant(made_at(user.id)),
-        },
+        "account": account_document(who.account),
         "preferences": preferences_document(user),
         "devices": [device_answer(one) for one in parts.devices.all(user.id)],
         "alerts": [alert_document(one, site.clock()) for one in site.alert_rows.all(user.id)],

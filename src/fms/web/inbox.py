@@ -7,14 +7,14 @@ from flask import Response, jsonify
 from marshmallow import fields, validate
 
 from fms.db.inbox_pages import InboxFilter
-from fms.errors import Invalid, NotFound
+from fms.errors import Invalid
 from fms.model.ids import parse_id
 from fms.model.notification import STATUSES, Notification
 from fms.model.shown import notification_document
 from fms.web.alert_schemas import KINDS, PAGE_LIMIT, FareOut
 from fms.web.cursors import cursor_of, link_next, place_of, unknown_cursor
 from fms.web.fields import Closed
-from fms.web.parts import me, parts
+from fms.web.parts import id_in_path, me, parts
 from fms.web.problems import Fault, Problem
 from fms.web.routes import Routes
 
@@ -150,23 +150,16 @@ def read_all(body: dict[str, str]) -> dict[str, int]:
 @routes.view("GET", "/<notification_id>", answer=NotificationOut)
 def get(notification_id: str) -> dict[str, Any]:
     """One notification."""
-    return _answer(parts().inbox.get(me().id, _id(notification_id)))
+    return _answer(parts().inbox.get(me().id, id_in_path(notification_id)))
 
 
 @routes.view("POST", "/<notification_id>/read", answer=NotificationOut)
 def read(notification_id: str) -> dict[str, Any]:
     """Note that you have read it; what was read before keeps its time. Fired again, it is unread again."""
-    return _answer(parts().inbox.mark(me().id, _id(notification_id), read=True))
+    return _answer(parts().inbox.mark(me().id, id_in_path(notification_id), read=True))
 
 
 @routes.view("POST", "/<notification_id>/unread", answer=NotificationOut)
 def not_read(notification_id: str) -> dict[str, Any]:
     """Note that you have not read it."""
-    return _answer(parts().inbox.mark(me().id, _id(notification_id), read=False))
-
-
-def _id(text: str) -> UUID:
-    try:
-        return parse_id(text)
-    except Invalid:
-        raise NotFound(f"no notification {text}") from None
+    return _answer(parts().inbox.mark(me().id, id_in_path(notification_id), read=False))

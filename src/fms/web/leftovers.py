@@ -1,8 +1,9 @@
 """What was made while its account was being deleted goes with it, whichever request made it."""
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from fms.errors import FmsError
+from fms.web.logs import app_log
 from fms.web.parts import parts
 
 
@@ -18,5 +19,5 @@ def _clear(response: Response) -> Response:
             parts().accounts.clear_if_gone(who.account)
         except FmsError as error:
             # The answer is true nevertheless, and fms db maintain deletes what has no user.
-            current_app.extensions["fms.log"].warning("not cleared", why=str(error), request_id=g.request_id)
+            app_log().warning("not cleared", why=str(error), request_id=g.request_id)
     return response

@@ -99,7 +99,8 @@ def status() -> dict[str, Any]:
     if identity().account.role != "operator":
         raise Problem("forbidden", "for operators only")
     shards = _shards()
-    return {"version": __version__, "ready": not_ready() is None, "shards": shards}
+    ready = not parts().draining() and any(one["answers"] for one in shards)
+    return {"version": __version__, "ready": ready, "shards": shards}
 
 
 @routes.view("GET", "/metrics", answer={"type": "string"}, public=True, content_type="text/plain")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
 from flask import current_app, g
 
@@ -13,6 +14,8 @@ from fms.bootstrap import Site
 from fms.db.creation import AlertCreation
 from fms.db.inbox_pages import InboxPages
 from fms.db.listing import AlertPages
+from fms.errors import Invalid, NotFound
+from fms.model.ids import parse_id
 from fms.model.user import User
 from fms.web.tokens import Tokens
 
@@ -40,6 +43,14 @@ def parts() -> Parts:
 def identity() -> Identity:
     """Who asks; every view that is not public has somebody."""
     return cast("Identity", g.identity)
+
+
+def id_in_path(text: str) -> UUID:
+    """The id in a request's path; raises NotFound if it is none, as for one that nothing has."""
+    try:
+        return parse_id(text)
+    except Invalid:
+        raise NotFound(f"nothing has the id {text}") from None
 
 
 def me() -> User:

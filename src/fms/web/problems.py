@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, g, json, request
 from werkzeug.exceptions import HTTPException
 
 from fms.accounts.passwords import TooMany
 from fms.accounts.service import Refused
 from fms.errors import FmsError, Invalid, NotFound, Transient
+from fms.web.logs import app_log
 
 PROBLEMS = {
     "malformed": (400, "The request cannot be read"),
@@ -103,19 +104,19 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, HTTPException):
         return _of_http(error)
-    kind = next((found for found, make in _MEANINGS.items() if isinstance(error, found)), Exception)
-    return _MEANINGS[kind](error)
+    meaning = next(made for kind, made in _MEANINGS.items() if isinstance(error, kind))
+    return meaning(error)
 
 
 def _not_now(error: Exception) -> Problem:
-    _log().warning("not now", why=str(error), request_id=g.get("request_id"))
+    app_log().warning("not now", why=str(error), request_id=g.get("request_id"))
     return Problem("unavailable", _in_public(error), headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def _fault(error: Exception) -> Problem:
     # Of our own errors the text is known to be fit for a log; others may quote a password, or a whole request.
     why = str(error) if isinstance(error, FmsError) else None
-    _log().error("fault", error=_kinds(error), why=why, where=_places(error), request_id=g.get("request_id"))
+    app_log().error("fault", error=_kinds(error), why=why, where=_places(error), request_id=g.get("request_id"))
     return Problem("fault", "a fault of the server; its log has it under the request_id")
 
 
@@ -129,10 +130,6 @@ def _places(error: Exception) -> str:
     """Where it came from, innermost first, on one line; unlike a traceback without what variables held."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     return " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in frames)
-
-
-def _log() -> Any:
-    return current_app.extensions["fms.log"]
 
 
 def _in_public(error: Exception) -> str:
